@@ -10,6 +10,7 @@
 //! a caller nor a log learns which byte was wrong.
 
 pub mod column;
+pub mod delivery;
 pub mod key;
 pub mod prints;
 pub mod sealed_body;
@@ -20,6 +21,7 @@ pub mod wrap;
 #[cfg(test)]
 mod format_tests;
 
+pub use delivery::DeliveryKey;
 pub use key::Key;
 pub use token::{BadToken, LinkKeys, LinkToken, Lookup};
 
