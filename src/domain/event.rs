@@ -125,6 +125,9 @@ impl ResultEvent {
 
     /// The event as CloudEvents 1.0 structured JSON. The same event gives the
     /// same bytes.
+    ///
+    /// # Panics
+    /// Never: every value of this type has a JSON form.
     #[expect(clippy::expect_used, reason = "strings always serialise")]
     pub fn to_json(&self) -> Vec<u8> {
         let job = self.job.map(|job| job.to_string());
@@ -171,7 +174,26 @@ mod tests {
             sequence: 3,
         };
         assert_eq!(event.routing_key(), "delivery.parked.acme", "topic");
-        insta::assert_snapshot!(String::from_utf8(event.to_json()).unwrap(), @"");
+        let json: serde_json::Value = serde_json::from_slice(&event.to_json()).unwrap();
+        let expected = serde_json::json!({
+            "specversion": "1.0",
+            "id": "00000000-0000-0000-0000-000000000001",
+            "source": "/kakitome/tenants/acme",
+            "type": "kakitome.delivery.parked.v1",
+            "time": "2026-11-18T11:06:40.000001Z",
+            "subject": "00000000-0000-0000-0000-000000000002",
+            "datacontenttype": "application/json",
+            "sequence": "0000000003",
+            "data": {
+                "event": "parked",
+                "tenant": "acme",
+                "job": "00000000-0000-0000-0000-000000000002",
+                "key": "INV-2026-000042/1",
+                "code": "glyph_missing"
+            }
+        });
+        assert_eq!(json, expected, "the public form of an event");
+        assert_eq!(event.to_json(), event.to_json(), "the same event gives the same bytes");
     }
 
     #[test]

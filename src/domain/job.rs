@@ -209,6 +209,9 @@ pub struct EvidenceClaim {
 impl SendJob {
     /// The bytes that say whether two jobs are the same job: canonical JSON,
     /// without `tenant`, so that naming it or not makes no difference.
+    ///
+    /// # Panics
+    /// Never: every value of this type has a JSON form.
     #[expect(
         clippy::expect_used,
         reason = "a job is strings, integers and JSON: it always serialises"

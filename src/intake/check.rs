@@ -142,11 +142,6 @@ fn check_data(name: &str, value: &Value) -> Result<(), BadText> {
 /// document is sealed.
 fn look_at_pdf(bytes: &[u8]) -> Result<(), Refused> {
     const TAIL: usize = 1024;
-    if bytes.starts_with(b"%PDF-1.") || bytes.starts_with(b"%PDF-2.") {
-        let tail = bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default();
-        let whole = tail.windows(5).any(|window| window == b"%%EOF");
-        return if whole { Ok(()) } else { Err(Refusal::BadPdf.at("document.pdf")) };
-    }
     // ZIP (and every office file), gzip, 7z, RAR, OLE, PNG, JPEG, GIF, programs.
     const OTHERS: [&[u8]; 10] = [
         b"PK",
@@ -160,6 +155,11 @@ fn look_at_pdf(bytes: &[u8]) -> Result<(), Refused> {
         b"MZ",
         b"\x7fELF",
     ];
+    if bytes.starts_with(b"%PDF-1.") || bytes.starts_with(b"%PDF-2.") {
+        let tail = bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default();
+        let whole = tail.windows(5).any(|window| window == b"%%EOF");
+        return if whole { Ok(()) } else { Err(Refusal::BadPdf.at("document.pdf")) };
+    }
     let refusal = if OTHERS.iter().any(|magic| bytes.starts_with(magic)) {
         Refusal::TypeNotAllowed
     } else {
@@ -241,7 +241,8 @@ fn check_send_at(text: Option<&str>, now: DateTime<Utc>) -> Result<DateTime<Utc>
 /// second, which no queue could keep.
 fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let bytes = text.as_bytes();
-    let fits = text.len() <= 32
+    let fits = text.is_ascii()
+        && text.len() <= 32
         && bytes.get(10) == Some(&b'T')
         && !text.contains('z')
         && bytes.get(17..19) != Some(b"60".as_slice())

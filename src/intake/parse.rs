@@ -83,9 +83,10 @@ fn document(value: Value, path: &'static str) -> Result<Document, Refused> {
         });
     };
     // One or the other: what would be delivered must not be a guess.
-    match document.is_empty() {
-        true => Ok(Document::Pdf { bytes, filename }),
-        false => Err(Refusal::BadField.at("document.pdf")),
+    if document.is_empty() {
+        Ok(Document::Pdf { bytes, filename })
+    } else {
+        Err(Refusal::BadField.at("document.pdf"))
     }
 }
 
@@ -152,7 +153,9 @@ fn link(value: Value, path: &'static str) -> Result<LinkTerms, Refused> {
     Ok(LinkTerms {
         expires_in: optional(&mut link, "link.expires_in", text)?,
         max_opens: optional(&mut link, "link.max_opens", |value, path| {
-            value.as_i64().ok_or(Refusal::BadField.at(path))
+            // A number, but no whole one that could ever be in bounds.
+            let refusal = if value.is_number() { Refusal::BadOption } else { Refusal::BadField };
+            value.as_i64().ok_or(refusal.at(path))
         })?,
     })
 }
@@ -167,10 +170,9 @@ fn evidence(value: Value, path: &'static str) -> Result<EvidenceClaim, Refused> 
     Ok(EvidenceClaim {
         number: optional(&mut evidence, "evidence.number", text)?,
         date: optional(&mut evidence, "evidence.date", text)?,
-        amount: optional(&mut evidence, "evidence.amount", |value, path| match value {
+        amount: optional(&mut evidence, "evidence.amount", |value, path| {
             // Money in a number is the one mistake that deserves its own code.
-            Value::Number(_) => Err(Refusal::BadAmount.at(path)),
-            other => text(other, path),
+            if value.is_number() { Err(Refusal::BadAmount.at(path)) } else { text(value, path) }
         })?,
         currency: optional(&mut evidence, "evidence.currency", text)?,
         counterparty: optional(&mut evidence, "evidence.counterparty", text)?,
@@ -201,17 +203,13 @@ fn optional<T>(
 }
 
 fn object(value: Value, path: &'static str) -> Read<Map<String, Value>> {
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => Err(fault(Refusal::BadField, path)),
-    }
+    let Value::Object(map) = value else { return Err(fault(Refusal::BadField, path)) };
+    Ok(map)
 }
 
 fn text(value: Value, path: &'static str) -> Read<String> {
-    match value {
-        Value::String(text) => Ok(text),
-        _ => Err(Refusal::BadField.at(path)),
-    }
+    let Value::String(text) = value else { return Err(Refusal::BadField.at(path)) };
+    Ok(text)
 }
 
 /// Refuses names we do not know, without repeating them.

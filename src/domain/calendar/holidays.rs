@@ -52,7 +52,7 @@ fn named(date: NaiveDate) -> Option<&'static str> {
     // 2019: the change of era. 2020 and 2021: the Games and their postponement.
     match (year, month, day) {
         (2019, 4, 30) | (2019, 5, 2) => return Some("国民の休日"),
-        (2019, 5, 1) => return Some("天皇の即位の日"),
+        (2019, 5, 1) => return Some("即位の日"),
         (2019, 10, 22) => return Some("即位礼正殿の儀"),
         (2020, 7, 23) | (2021, 7, 22) => return Some("海の日"),
         (2020, 7, 24) | (2021, 7, 23) => return Some("スポーツの日"),

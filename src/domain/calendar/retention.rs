@@ -210,17 +210,17 @@ mod tests {
     /// The text of the law, step by step; slow, and independent of ours.
     fn by_the_letter(dispatched: NaiveDate, months: u32) -> NaiveDate {
         let first_counted = dispatched.succ_opt().unwrap(); // 140
-        let (mut year, mut month) = (first_counted.year(), first_counted.month());
+        let mut last_month = first_counted.with_day(1).unwrap();
         for _ in 0..months {
-            (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+            let end = last_month.with_day(u32::from(last_month.num_days_in_month())).unwrap();
+            last_month = end.succ_opt().unwrap();
         }
-        match NaiveDate::from_ymd_opt(year, month, first_counted.day()) {
-            Some(corresponding) => corresponding.pred_opt().unwrap(), // 143 (2)
-            None => {
-                let first = NaiveDate::from_ymd_opt(year, month, 1).unwrap(); // 143 (2), proviso
-                first.with_day(u32::from(first.num_days_in_month())).unwrap()
-            }
-        }
+        // 143 (2): the day before the corresponding day, or, if there is none,
+        // the last day of the month.
+        last_month.with_day(first_counted.day()).map_or_else(
+            || last_month.with_day(u32::from(last_month.num_days_in_month())).unwrap(),
+            |corresponding| corresponding.pred_opt().unwrap(),
+        )
     }
 
     proptest! {
