@@ -270,7 +270,7 @@ impl KeyDb {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(Duration::from_secs(2))
             // What is deleted or replaced is overwritten with zeros.
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY");
