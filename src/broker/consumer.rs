@@ -52,7 +52,7 @@ impl Consumer {
             channel
                 .basic_qos(settings.prefetch, BasicQosOptions::default())
                 .await
-                .map_err(|source| BrokerError::Lost { during: "setting the prefetch", source })?;
+                .map_err(BrokerError::lost("setting the prefetch"))?;
             Ok(channel)
         };
         let channel = within(settings.connect_timeout, "setting up", setup).await?;
@@ -117,7 +117,7 @@ impl Consumer {
                 }
                 Some(Err(source)) => {
                     self.pushed.clear();
-                    return Err(BrokerError::Lost { during: "waiting for jobs", source });
+                    return Err(BrokerError::lost("waiting for jobs")(source));
                 }
                 None => {
                     self.pushed.pop_front();
@@ -137,12 +137,12 @@ impl Consumer {
         if self.wire.status().connected() && self.channel.status().connected() {
             while let Some(event) = events.next().await {
                 if let Event::Error(source) = event {
-                    return BrokerError::Lost { during, source };
+                    return BrokerError::lost(during)(source);
                 }
             }
         }
         let source = ErrorKind::InvalidConnectionState(ConnectionState::Closed).into();
-        BrokerError::Lost { during, source }
+        BrokerError::lost(during)(source)
     }
 
     /// Acknowledges every message handed out up to and including `last`, in
@@ -156,7 +156,7 @@ impl Consumer {
             self.channel
                 .basic_ack(last.tag, BasicAckOptions { multiple: true })
                 .await
-                .map_err(|source| BrokerError::Lost { during: "acknowledging", source })
+                .map_err(BrokerError::lost("acknowledging"))
         };
         within(self.settings.publish_timeout, "acknowledging", acking).await
     }
@@ -170,7 +170,7 @@ impl Consumer {
             self.channel
                 .basic_cancel(tag, BasicCancelOptions::default())
                 .await
-                .map_err(|source| BrokerError::Lost { during: "pausing", source })
+                .map_err(BrokerError::lost("pausing"))
         };
         within(self.settings.publish_timeout, "pausing", cancelling).await
     }

@@ -19,7 +19,7 @@ pub enum BrokerError {
         address: String,
         /// Why not.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The host name means nothing.
     #[error("cannot find the broker's host {host}: check `host` and the name service")]
@@ -40,7 +40,7 @@ pub enum BrokerError {
         address: String,
         /// Why not.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// Wrong account, wrong password, or no access to the virtual host.
     #[error(
@@ -54,7 +54,7 @@ pub enum BrokerError {
         vhost: String,
         /// The broker's words.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// A part of the topology is missing.
     #[error("{what} does not exist on the broker: create it, or set `declare = \"create\"`")]
@@ -63,7 +63,7 @@ pub enum BrokerError {
         what: String,
         /// The broker's words.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// A part of the topology exists with other properties.
     #[error(
@@ -75,7 +75,7 @@ pub enum BrokerError {
         what: String,
         /// The broker's words.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The account lacks a permission.
     #[error("the broker does not permit this user to use {what}: give it the permission")]
@@ -84,7 +84,7 @@ pub enum BrokerError {
         what: String,
         /// The broker's words.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// A name the protocol cannot carry.
     #[error("the {what} must be 1 to 255 bytes long")]
@@ -97,7 +97,7 @@ pub enum BrokerError {
     Refused {
         /// The broker's words.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The session ended.
     #[error("the connection to the broker was lost while {during}")]
@@ -106,7 +106,7 @@ pub enum BrokerError {
         during: &'static str,
         /// Why.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The broker ended our subscription, usually because the queue is gone.
     #[error("the broker ended the subscription to {queue}: was the queue deleted?")]
@@ -155,10 +155,17 @@ impl BrokerError {
         }
     }
 
+    /// The session ended in the middle of something.
+    pub(super) fn lost(during: &'static str) -> impl FnOnce(lapin::Error) -> Self {
+        move |source| Self::Lost { during, source: Box::new(source) }
+    }
+
     /// A connection could not be opened.
     pub(super) fn opening(source: lapin::Error, settings: &BrokerSettings) -> Self {
         let address = settings.address();
-        match trouble(&source) {
+        let trouble = trouble(&source);
+        let source = Box::new(source);
+        match trouble {
             Trouble::Tls => Self::Tls { address, source },
             Trouble::Permission | Trouble::NotAllowed => {
                 Self::Auth { user: settings.user.clone(), vhost: settings.vhost.clone(), source }
@@ -174,7 +181,9 @@ impl BrokerError {
     /// A part of the topology could not be declared or found.
     pub(super) fn declaring(source: lapin::Error, what: &str) -> Self {
         let what = what.to_owned();
-        match trouble(&source) {
+        let trouble = trouble(&source);
+        let source = Box::new(source);
+        match trouble {
             Trouble::NotFound => Self::Missing { what, source },
             Trouble::Precondition => Self::Mismatch { what, source },
             Trouble::Permission | Trouble::NotAllowed => Self::NoPermission { what, source },
@@ -186,7 +195,9 @@ impl BrokerError {
 
     /// A batch could not be published.
     pub(super) fn publishing(source: lapin::Error) -> Self {
-        match trouble(&source) {
+        let trouble = trouble(&source);
+        let source = Box::new(source);
+        match trouble {
             Trouble::NotFound => Self::Missing { what: "an exchange".to_owned(), source },
             Trouble::Precondition => Self::Refused { source },
             Trouble::Permission | Trouble::NotAllowed => {
@@ -212,11 +223,10 @@ enum Trouble {
 fn trouble(error: &lapin::Error) -> Trouble {
     match error.kind() {
         ErrorKind::IOError(cause) => {
-            let inner = cause.get_ref();
-            if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-                return Trouble::Tls;
+            match cause.get_ref().map(|inner| inner.is::<rustls::Error>()) {
+                Some(true) => Trouble::Tls,
+                Some(false) | None => Trouble::Other,
             }
-            Trouble::Other
         }
         ErrorKind::ProtocolError(error) => match error.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Trouble::NotFound,

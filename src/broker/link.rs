@@ -114,10 +114,7 @@ impl Wire {
     }
 
     pub(super) async fn channel(&self) -> Result<lapin::Channel, BrokerError> {
-        self.connection
-            .create_channel()
-            .await
-            .map_err(|source| BrokerError::Lost { during: "opening a channel", source })
+        self.connection.create_channel().await.map_err(BrokerError::lost("opening a channel"))
     }
 
     pub(super) fn status(&self) -> ConnectionStatus {
@@ -131,10 +128,7 @@ impl Wire {
     /// Says goodbye; the broker then returns at once what was unacknowledged.
     pub(super) async fn close(self, patience: Duration) -> Result<(), BrokerError> {
         let goodbye = async {
-            self.connection
-                .close(200, "closing".into())
-                .await
-                .map_err(|source| BrokerError::Lost { during: "closing", source })
+            self.connection.close(200, "closing".into()).await.map_err(BrokerError::lost("closing"))
         };
         within(patience, "closing", goodbye).await
     }

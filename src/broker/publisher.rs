@@ -36,7 +36,7 @@ impl Publisher {
             channel
                 .confirm_select(ConfirmSelectOptions::default())
                 .await
-                .map_err(|source| BrokerError::Lost { during: "asking for confirms", source })?;
+                .map_err(BrokerError::lost("asking for confirms"))?;
             Ok(channel)
         };
         let channel = within(settings.connect_timeout, "setting up", setup).await?;

@@ -141,7 +141,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         // Without randomness there is no jitter; nothing secret depends on it.
         let chance = self.entropy.array::<4>().map_or(0, u32::from_be_bytes);
-        pause.saturating_sub((pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX)))
+        pause.mul_f64(1.0 - 0.5 * f64::from(chance) / f64::from(u32::MAX))
     }
 }
 
