@@ -1,1 +1,4 @@
 //! To be written.
+
+pub mod metrics;
+pub mod operations;
