@@ -180,13 +180,16 @@ impl PostalAddress {
     /// The lines behind the window, top to bottom: postcode, address, building,
     /// then [`addressee`].
     pub fn block(&self, name: &str, person: Option<&str>) -> Vec<String> {
-        let mut lines = vec![
-            format!("〒{}", self.postal_code),
-            format!("{}{}{}", self.prefecture, self.city, self.line1),
-        ];
-        lines.extend(self.line2.clone());
+        let mut lines = vec![format!("〒{}", self.postal_code)];
+        lines.extend(self.lines());
         lines.extend(addressee(name, person));
         lines
+    }
+
+    /// The address below the postcode: street, then building and room.
+    pub fn lines(&self) -> Vec<String> {
+        let street = format!("{}{}{}", self.prefecture, self.city, self.line1);
+        std::iter::once(street).chain(self.line2.clone()).collect()
     }
 }
 

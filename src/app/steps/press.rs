@@ -27,7 +27,7 @@ use crate::{
     },
     dispatch::{
         email::{Letter, MailOrder, verp},
-        postal,
+        postal::PieceId,
     },
     domain::{
         calendar::retention::RetentionClock,
@@ -273,7 +273,7 @@ fn address_page(
             checked.recipient.person.as_deref(),
         ),
         sender_lines: sender,
-        piece_id: postal::piece_id(delivery.job),
+        piece_id: PieceId::of(delivery.job).as_str().to_owned(),
     })
 }
 
@@ -288,8 +288,7 @@ fn mail(
 ) -> Result<(Letter, NewLink), Fault> {
     let zone = tenant.zone();
     let purge = RetentionClock { months: office.config.retention.months }
-        .purge(now, zone)
-        .ok_or_else(|| Fault::Again(anyhow::anyhow!("no purge day can be computed")))?;
+        .purge(now, zone)?;
     let ttl = TimeDelta::from_std(checked.link.ttl()).unwrap_or(TimeDelta::days(14));
     let wished = now.checked_add_signed(ttl).unwrap_or(purge.purge_at);
     // A link never outlives its document, and it ends on a full minute, so
@@ -316,7 +315,7 @@ fn mail(
             from_address: &office.config.mail.from,
             reply_to: tenant.reply_to.as_deref(),
             to_name: Some(checked.recipient.person.as_deref().unwrap_or(&checked.recipient.name)),
-            to_address: &email.wire(),
+            to_address: &email.shown(),
             salutation: None,
             subject: None,
             tenant_name: &tenant.name,
@@ -331,7 +330,7 @@ fn mail(
         })
         .map_err(|fault| {
             let reason = Reason::ALL.iter().copied().find(|reason| reason.code() == fault.code());
-            Fault::Park(reason.unwrap_or(Reason::MailUnwritable), fault.to_string())
+            Fault::Park(reason.unwrap_or(Reason::MailFailed), fault.to_string())
         })?;
     let link = NewLink {
         day: lookup.day,

@@ -271,8 +271,7 @@ impl Recover {
             .get(&row.tenant)
             .map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
         let purge = RetentionClock { months: office.config.retention.months }
-            .purge(at, zone)
-            .ok_or_else(|| anyhow::anyhow!("no purge day can be computed"))?;
+            .purge(at, zone)?;
         let Some(wrapped) = row.wrapped_key.as_ref().filter(|_| purge.purge_day > row.purge_day)
         else {
             let day = row.purge_day;
