@@ -32,129 +32,37 @@ const RULES: [Refusal; 10] = [
 /// Fields whose pattern lets pass what no calendar has.
 const DATES: [&str; 2] = ["send_at", "evidence.date"];
 
+/// Texts that a spoilt field may hold, one a line; `\u` and the like as in JSON.
+const TEXTS: &str = include_str!("texts.txt");
+
 /// What a spoilt field may hold.
 fn pool() -> Vec<Value> {
-    let texts = [
-        "",
-        " ",
-        "　",
-        "x",
-        "14d",
-        "0d",
-        "5m",
-        "99999d",
-        "post",
-        "email",
-        "ja",
-        "en",
-        "JP",
-        "US",
-        "JPY",
-        "EUR",
-        "jpy",
-        "acme",
-        "globex",
-        "ACME",
-        "invoice",
-        "letter",
-        "../invoice",
-        "a.pdf",
-        "a.PDF",
-        "pdf",
-        ".pdf",
-        "a/b.pdf",
-        "CON.pdf",
-        "a.exe",
-        "sakura@example.jp",
-        "a..b@docomo.ne.jp",
-        "a@b",
-        "a b@example.jp",
-        "a@日本語.jp",
-        "a@examрle.com",
-        "2026-12-01T09:00:00Z",
-        "2026-12-01T09:00:00+09:00",
-        "2026-12-01T09:00:00.123456+09:00",
-        "2026-12-01T09:00:00.1234567Z",
-        "2026-02-30T09:00:00Z",
-        "2026-12-01 09:00:00Z",
-        "2026-12-01t09:00:00z",
-        "2026-12-01T09:00:60Z",
-        "2026-12-01T09:00:00−09:00",
-        "2031-01-01T00:00:00Z",
-        "1969-01-01T00:00:00Z",
-        "2026-11-30",
-        "2026-02-29",
-        "2026-1-3",
-        "118535",
-        "-1",
-        "1.50",
-        "1.505",
-        "01",
-        "1e3",
-        "1000000000000000",
-        "900-0015",
-        "９００００１５",
-        "900-001",
-        "           900-0015",
-        "沖縄県",
-        " 沖縄県",
-        "琉球県",
-        "a\u{202e}b",
-        "a\r\nb",
-        "a\0b",
-        "=?utf-8?B?4?=",
-        "JVBERg==",
-        "JVBERh==",
-        "JVBERg",
-        "UEsDBA==",
-        "株式会社桔梗製作所 御中",
-    ];
-    let mut pool: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
-    pool.extend(
-        [50, 51, 60, 61, 64, 65, 100, 101, 120, 121, 128, 129, 200, 201, 255]
-            .map(|n| json!("a".repeat(n))),
-    );
+    let mut pool: Vec<Value> =
+        TEXTS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lengths = [50, 51, 60, 61, 64, 65, 100, 101, 120, 121, 128, 129, 200, 201, 255];
+    pool.extend(lengths.map(|n| json!("a".repeat(n))));
     pool.extend([51, 61, 101, 201].map(|n| json!("書".repeat(n))));
-    pool.extend([
-        json!(null),
-        json!(true),
-        json!([]),
-        json!({}),
-        json!([1]),
-        json!({"a": {"b": [null]}}),
-    ]);
-    pool.extend([
-        json!(0),
-        json!(1),
-        json!(-1),
-        json!(1000),
-        json!(1001),
-        json!(1.5),
-        json!(1.0),
-        json!(1e300),
-    ]);
-    pool.extend([
-        json!(999_999_999_999_999_i64),
-        json!(1_000_000_000_000_000_i64),
-        json!(u64::MAX),
-    ]);
+    pool.extend([json!(null), json!(true), json!([]), json!({}), json!([1])]);
+    pool.extend([json!({"a": {"b": [null]}}), json!(1.5), json!(1.0), json!(1e300)]);
+    pool.extend(
+        [0, 1, -1, 1000, 1001, 999_999_999_999_999, 1_000_000_000_000_000].map(|n: i64| json!(n)),
+    );
+    pool.push(json!(u64::MAX));
     pool
 }
 
 /// Every place in a value, as JSON pointers.
 fn places(value: &Value, here: &str, found: &mut Vec<String>) {
     found.push(here.to_owned());
-    match value {
-        Value::Object(map) => {
-            map.iter().for_each(|(key, value)| places(value, &format!("{here}/{key}"), found))
+    if let Value::Object(map) = value {
+        for (key, value) in map {
+            places(value, &format!("{here}/{key}"), found);
         }
-        Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(n, item)| places(item, &format!("{here}/{n}"), found));
+    }
+    if let Value::Array(items) = value {
+        for (n, item) in items.iter().enumerate() {
+            places(item, &format!("{here}/{n}"), found);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -172,7 +80,7 @@ fn spoil(value: &mut Value, spoil: &Spoil, pool: &[Value]) {
     let fresh = spoil.other.get(pool).clone();
     let elsewhere = value.pointer(spoil.other.get(&all).as_str()).cloned().unwrap();
     let parent = place.rsplit_once('/').map(|(parent, name)| (parent.to_owned(), name.to_owned()));
-    match (spoil.act % 5, parent) {
+    match (spoil.act, parent) {
         (0, Some((parent, name))) => {
             if let Some(map) = value.pointer_mut(&parent).and_then(Value::as_object_mut) {
                 map.shift_remove(&name);
@@ -181,34 +89,36 @@ fn spoil(value: &mut Value, spoil: &Spoil, pool: &[Value]) {
         (1, _) => *value.pointer_mut(&place).unwrap() = elsewhere,
         (2, _) => {
             if let Some(map) = value.pointer_mut(&place).and_then(Value::as_object_mut) {
-                let names = [
-                    "pdf",
-                    "template",
-                    "data",
-                    "filename",
-                    "email",
-                    "link",
-                    "send_at",
-                    "tenant",
-                    "unknown",
-                    "evidence",
-                    "reference",
-                    "person",
-                    "address",
-                    "amount",
-                    "currency",
-                    "line2",
-                    "country",
-                ];
-                map.insert((*spoil.other.get(&names)).to_owned(), fresh);
+                map.insert((*spoil.other.get(&NAMES)).to_owned(), fresh);
             }
         }
         _ => *value.pointer_mut(&place).unwrap() = fresh,
     }
 }
 
+/// Names of fields that chance adds where they may or may not belong.
+const NAMES: [&str; 17] = [
+    "pdf",
+    "template",
+    "data",
+    "filename",
+    "email",
+    "link",
+    "send_at",
+    "tenant",
+    "unknown",
+    "evidence",
+    "reference",
+    "person",
+    "address",
+    "amount",
+    "currency",
+    "line2",
+    "country",
+];
+
 fn spoils() -> impl Strategy<Value = Vec<Spoil>> {
-    let one = (any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>())
+    let one = (any::<prop::sample::Index>(), 0_u8..5, any::<prop::sample::Index>())
         .prop_map(|(place, act, other)| Spoil { place, act, other });
     prop::collection::vec(one, 1..4)
 }
@@ -283,7 +193,9 @@ fn schema_and_parser_agree_on_spoilt_jobs() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(4_000));
     let outcome = runner.run(&strategy, |(which, spoils)| {
         let mut value = which.get(&jobs).clone();
-        spoils.iter().for_each(|one| spoil(&mut value, one, &pool));
+        for one in &spoils {
+            spoil(&mut value, one, &pool);
+        }
         agree(&validator, &schema, &value).map(drop)
     });
     if let Err(fault) = outcome {
