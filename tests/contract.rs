@@ -106,6 +106,26 @@ fn every_good_example_passes_the_schema_and_the_rules() {
     }
 }
 
+/// The data of the examples fit the templates that are installed.
+#[test]
+fn the_data_of_every_example_fits_its_template() {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/documents");
+    for (name, body) in examples("examples") {
+        let job = parse(&body, &ParseLimits::default()).unwrap();
+        let Document::Template { template, data, .. } = job.document else { continue };
+        let Ok(schema) = fs::read(templates.join(template).join("data.schema.json")) else {
+            continue;
+        };
+        let schema: Value = serde_json::from_slice(&schema).unwrap();
+        let faults: Vec<_> = jsonschema::validator_for(&schema)
+            .unwrap()
+            .iter_errors(&Value::Object(data))
+            .map(|fault| fault.instance_path().to_string())
+            .collect();
+        assert!(faults.is_empty(), "{name}: the template objects at {faults:?}");
+    }
+}
+
 #[test]
 fn every_refused_example_gets_exactly_its_code() {
     for (name, body) in examples("examples/refused") {
