@@ -77,7 +77,11 @@ pub struct BadPostalCode;
 impl PostalCode {
     /// Reads a postcode in the ways people write it: with 〒, blanks around it,
     /// full-width digits, and any dash between the third and fourth digit.
+    /// At most 16 characters, blanks included.
     pub fn parse(text: &str) -> Result<Self, BadPostalCode> {
+        if text.chars().nth(16).is_some() {
+            return Err(BadPostalCode);
+        }
         let text = text.trim();
         let text = text.strip_prefix('〒').unwrap_or(text).trim();
         let mut digits = [0_u8; 7];
@@ -160,7 +164,7 @@ impl PostalAddress {
         }
         let postal_code = PostalCode::parse(&claim.postal_code)
             .map_err(|_| Refusal::BadPostalAddress.at("recipient.address.postal_code"))?;
-        let prefecture = claim.prefecture.trim();
+        let prefecture = claim.prefecture.as_str();
         if !PREFECTURES.contains(&prefecture) {
             return Err(Refusal::BadPostalAddress.at("recipient.address.prefecture"));
         }
