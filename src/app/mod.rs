@@ -4,6 +4,7 @@
 //! [`steps`] a letter's life inside the worker, [`intake`] what stands before
 //! it. Only this room spawns and waits.
 
+pub mod build;
 pub mod catcher;
 pub mod events;
 pub mod http;
@@ -13,6 +14,7 @@ pub mod office;
 pub mod operations;
 pub mod partner;
 pub mod queue;
+pub mod run;
 pub mod steps;
 pub mod worker;
 

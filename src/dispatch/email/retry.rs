@@ -25,7 +25,8 @@ pub fn retry_after(
 ) -> Option<TimeDelta> {
     let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
     let base = LADDER.get(step).or(LADDER.last()).copied().unwrap_or(60);
-    let spread = entropy.array::<4>().map_or(500, |dice| i64::from(u32::from_be_bytes(dice) % 1001));
+    let spread =
+        entropy.array::<4>().map_or(500, |dice| i64::from(u32::from_be_bytes(dice) % 1001));
     // 80.0 % to 120.0 % of the base, in milliseconds.
     let millis = base.saturating_mul(spread.saturating_mul(2).saturating_add(4_000) / 5);
     let wait = TimeDelta::milliseconds(millis);
