@@ -149,7 +149,7 @@ fn press_safely(
     let started = std::time::Instant::now();
     let attempt = AssertUnwindSafe(|| press_one(office, keys, &ready, now));
     let result = catch_unwind(attempt);
-    office.metrics.pressed(started.elapsed());
+    office.metrics.rendered(started.elapsed());
     match result {
         Ok(Ok(pressed)) => Ok(Box::new(pressed)),
         Ok(Err(Fault::Park(reason, detail))) => Err(Spoiled::Parked { delivery, reason, detail }),
