@@ -6,7 +6,10 @@
 
 pub mod build;
 pub mod catcher;
+pub mod demo;
+pub mod desk;
 pub mod events;
+pub mod gauges;
 pub mod http;
 pub mod intake;
 pub mod metrics;

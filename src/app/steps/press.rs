@@ -212,14 +212,15 @@ fn press_one(
     })?;
     let row = SealedJob {
         job: delivery.job,
-        tenant: delivery.tenant.clone(),
-        artifact: None,
+        // Known when the segment has them.
+        artifact_offset: 0,
+        artifact_len: 0,
         mail: None,
-        pdf_len: artifact.plain_len,
+        pdf_len: i64::try_from(artifact.plain_len).unwrap_or(i64::MAX),
         pdf_sha256: artifact.sha256,
-        pages,
-        template,
-        renderer,
+        pages: i64::from(pages),
+        template: Some(template),
+        renderer: Some(renderer),
         link,
         next,
         event,
@@ -334,7 +335,7 @@ fn mail(
         })?;
     let link = NewLink {
         day: lookup.day,
-        print: lookup.print,
+        print: lookup.print.to_vec(),
         expires_at,
         max_opens: i64::from(checked.link.max_opens),
     };
@@ -370,7 +371,7 @@ pub(super) async fn park(
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
     let held =
-        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), now, &event, &outbox).await?;
+        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox).await?;
     tx.commit().await?;
     office.queues.in_flight.leave(delivery.job);
     if held {
