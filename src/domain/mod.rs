@@ -1,6 +1,7 @@
 //! Pure values and rules: what a job, a stage, an address, an amount and a
 //! retention day are. Nothing here waits, reads or writes.
 
+pub mod document;
 pub mod ids;
 pub mod locale;
 pub mod stage;
