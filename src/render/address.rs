@@ -11,7 +11,6 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
     reason = "layout code: lengths in points"
 )]
 
@@ -29,8 +28,7 @@ use super::{
 /// Points in a millimetre.
 const MM: f32 = 72.0 / 25.4;
 /// The block that is always visible.
-const BLOCK: Area =
-    Area { x: 22.0 * MM, y: 15.0 * MM, w: 65.0 * MM, h: 24.0 * MM, color: BLACK };
+const BLOCK: Area = Area { x: 22.0 * MM, y: 15.0 * MM, w: 65.0 * MM, h: 24.0 * MM, color: BLACK };
 const BLACK: Rgb = Rgb(0, 0, 0);
 const GREY: Rgb = Rgb(96, 96, 96);
 /// Digits of Noto Sans JP are 0.733 em high: 2.5 mm.
@@ -87,8 +85,9 @@ pub(super) fn mark(layout: &mut Layout<'_>, pages: &mut [Page], piece: &str) {
 
 fn is_postal_code(text: &str) -> bool {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('-')
-        .is_some_and(|(area, local)| area.len() == 3 && local.len() == 4 && digits(area) && digits(local))
+    text.split_once('-').is_some_and(|(area, local)| {
+        area.len() == 3 && local.len() == 4 && digits(area) && digits(local)
+    })
 }
 
 /// The window's content; `None` if it does not fit at this scale.
@@ -110,13 +109,13 @@ fn block(layout: &mut Layout<'_>, address: &AddressPage, scale: f32) -> Option<P
             for mut run in wrapped(layout, line, size, bold, BLACK, BLOCK.w) {
                 run.x = BLOCK.x;
                 run.y = top + KANJI * size;
-                top += 1.22 * size;
+                top += 1.32 * size;
                 page.push(Item::Text(run));
             }
         }
-        top += 0.18 * size;
+        top += 0.4 * size;
     }
-    let fits = top - 0.3 * large <= BLOCK.y + BLOCK.h + 0.01;
+    let fits = top - 0.7 * large <= BLOCK.y + BLOCK.h + 0.01;
     if !fits {
         layout.glyphs.truncate(glyphs);
     }

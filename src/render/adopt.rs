@@ -10,7 +10,8 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "object numbers, which lopdf bounds, and a depth that is checked"
+    clippy::wildcard_enum_match_arm,
+    reason = "object kinds that hold nothing; object numbers, which lopdf bounds, and a depth that is checked"
 )]
 
 use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId};
@@ -26,8 +27,16 @@ const MAX_OBJECTS: usize = 500_000;
 const DEEPEST: usize = 64;
 
 /// Keys that make a document act, or hide something in it.
-const FORBIDDEN_KEYS: [&[u8]; 8] =
-    [b"JS", b"JavaScript", b"AA", b"EmbeddedFiles", b"EmbeddedFile", b"XFA", b"RichMediaContent", b"Launch"];
+const FORBIDDEN_KEYS: [&[u8]; 8] = [
+    b"JS",
+    b"JavaScript",
+    b"AA",
+    b"EmbeddedFiles",
+    b"EmbeddedFile",
+    b"XFA",
+    b"RichMediaContent",
+    b"Launch",
+];
 /// Kinds of actions and annotations that do the same.
 const FORBIDDEN_KINDS: [&[u8]; 13] = [
     b"JavaScript",
@@ -68,7 +77,8 @@ pub(super) fn check(pdf: &[u8], limits: PdfLimits) -> Result<(Document, u32), Re
     if !pdf.starts_with(b"%PDF-") {
         return Err(RenderError::BadPdf("does not begin with %PDF-"));
     }
-    let options = LoadOptions { max_decompressed_size: Some(MAX_UNPACKED), ..LoadOptions::default() };
+    let options =
+        LoadOptions { max_decompressed_size: Some(MAX_UNPACKED), ..LoadOptions::default() };
     let document = Document::load_mem_with_options(pdf, options)
         .map_err(|_| RenderError::BadPdf("cannot be read"))?;
     if document.was_encrypted() || document.trailer.has(b"Encrypt") {
@@ -106,7 +116,8 @@ fn walk(document: &Document, object: &Object, depth: usize) -> Result<(), Render
     };
     for (key, value) in dictionary {
         let forbidden = FORBIDDEN_KEYS.contains(&key.as_slice())
-            || (matches!(key.as_slice(), b"S" | b"Subtype" | b"Type") && is_forbidden_kind(document, value))
+            || (matches!(key.as_slice(), b"S" | b"Subtype" | b"Type")
+                && is_forbidden_kind(document, value))
             || (key == b"OpenAction" && !is_place(document, value));
         if forbidden {
             return Err(RenderError::BadPdf("it acts by itself or carries files"));
@@ -177,5 +188,6 @@ fn merge(document: &mut Document, front: &mut Document) -> Option<()> {
     // The signatures of the sender do not cover the new page; prune what hangs
     // on our own catalogue.
     document.prune_objects();
+    document.max_id = document.objects.keys().map(|(number, _)| *number).max()?;
     Some(())
 }

@@ -9,7 +9,6 @@
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
     reason = "arena numbers that this module hands out itself; the input is at most 4 MiB"
 )]
 
@@ -90,7 +89,10 @@ impl Tree {
     pub(crate) fn parse(html: &str) -> Result<Self, RenderError> {
         let mut builder = Builder {
             html,
-            tree: Self { nodes: Vec::with_capacity(html.len() / 24), text: String::with_capacity(html.len()) },
+            tree: Self {
+                nodes: Vec::with_capacity(html.len() / 24),
+                text: String::with_capacity(html.len()),
+            },
             open: Vec::new(),
             element: None,
             attribute: Attribute::Ignored,
@@ -98,7 +100,7 @@ impl Tree {
         };
         let emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
             if builder.failed.is_none()
-                && let Err(what) = builder.take(event)
+                && let Err(what) = builder.take(&event)
             {
                 builder.failed = Some((what, span.start));
             }
@@ -177,16 +179,23 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn take(&mut self, event: CallbackEvent<'_>) -> Result<(), &'static str> {
-        match event {
+    fn take(&mut self, event: &CallbackEvent<'_>) -> Result<(), &'static str> {
+        match *event {
             CallbackEvent::String { value } => self.string(value),
             CallbackEvent::OpenStartTag { name } => {
                 let tag = Tag::named(name).ok_or("unknown element")?;
                 let none = Range { start: 0, end: 0 };
                 let (text, id) = (none.clone(), none);
-                let node =
-                    Node { tag: Some(tag), text, id, colspan: 1, first: NONE, next: NONE, last: NONE };
-                self.element = Some(node);
+                let element = Node {
+                    tag: Some(tag),
+                    text,
+                    id,
+                    colspan: 1,
+                    first: NONE,
+                    next: NONE,
+                    last: NONE,
+                };
+                self.element = Some(element);
                 Ok(())
             }
             CallbackEvent::AttributeName { name } => {
@@ -225,7 +234,15 @@ impl Builder<'_> {
         }
         let text = self.store(text);
         let none = Range { start: 0, end: 0 };
-        self.push(Node { tag: None, text, id: none, colspan: 1, first: NONE, next: NONE, last: NONE })?;
+        self.push(Node {
+            tag: None,
+            text,
+            id: none,
+            colspan: 1,
+            first: NONE,
+            next: NONE,
+            last: NONE,
+        })?;
         Ok(())
     }
 
@@ -275,7 +292,10 @@ impl Builder<'_> {
 
     fn finish(self) -> Result<Tree, RenderError> {
         if let Some((what, offset)) = self.failed {
-            return Err(RenderError::template(format!("HTML: {what}"), Some(line(self.html, offset))));
+            return Err(RenderError::template(
+                format!("HTML: {what}"),
+                Some(line(self.html, offset)),
+            ));
         }
         if !self.open.is_empty() || self.tree.nodes.is_empty() {
             return Err(RenderError::template("HTML: an element is never closed", None));
@@ -287,7 +307,7 @@ impl Builder<'_> {
 /// The line of an offset, from 1.
 pub(crate) fn line(text: &str, offset: usize) -> u32 {
     let before = text.as_bytes().get(..offset).unwrap_or_default();
-    before.iter().filter(|byte| **byte == b'\n').count() as u32 + 1
+    before.split(|byte| *byte == b'\n').count() as u32
 }
 
 /// Whether templates may use this attribute.

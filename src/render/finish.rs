@@ -6,10 +6,11 @@
     clippy::as_conversions,
     clippy::cast_possible_wrap,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     reason = "byte formats of PDF over numbers that layout hands out itself"
 )]
 
-use std::{fmt::Write as _, io::Write as _};
+use std::io::Write as _;
 
 use flate2::{Compression, write::ZlibEncoder};
 use lopdf::{Dictionary, Document, Object, Stream, StringFormat, dictionary};
@@ -78,6 +79,7 @@ pub(super) fn complete(
     catalog.set("ViewerPreferences", dictionary! { "DisplayDocTitle" => true });
     "1.7".clone_into(&mut document.version);
     document.prune_objects();
+    document.max_id = document.objects.keys().map(|(number, _)| *number).max()?;
     Some(())
 }
 
@@ -180,13 +182,13 @@ fn to_unicode(used: &UsedFace) -> String {
          /CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n\
          1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n",
     );
-    let mut codes = (0u32..).zip(&used.sources).skip(1).peekable();
+    let mut codes = (0u16..).zip(&used.sources).skip(1).peekable();
     while codes.peek().is_some() {
         let block: Vec<_> = codes.by_ref().take(100).collect();
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "{} beginbfchar", block.len());
+        out.push_str(&block.len().to_string());
+        out.push_str(" beginbfchar\n");
         for (code, source) in block {
-            push_hex(&mut out, code as u16);
+            push_hex(&mut out, code);
             out.push(' ');
             let text = [source.base, source.modifier];
             out.push('<');

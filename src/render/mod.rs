@@ -164,8 +164,13 @@ impl Renderer {
             for sample in &template.samples {
                 for locale in [Locale::Ja, Locale::En] {
                     let title = "";
-                    let order =
-                        Order { template: &bundle.name, locale, data: sample, title, address_page: None };
+                    let order = Order {
+                        template: &bundle.name,
+                        locale,
+                        data: sample,
+                        title,
+                        address_page: None,
+                    };
                     self.render_with(&template, &order)?;
                 }
             }

@@ -7,7 +7,6 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
-    clippy::cast_possible_truncation,
     clippy::float_cmp,
     clippy::indexing_slicing,
     reason = "layout code: lengths in points, and arena numbers that layout hands out itself"

@@ -58,7 +58,11 @@ impl Schema {
         self.check_at(data, &mut Vec::new())
     }
 
-    fn check_at<'a>(&'a self, data: &'a Value, path: &mut Vec<Step<'a>>) -> Result<(), RenderError> {
+    fn check_at<'a>(
+        &'a self,
+        data: &'a Value,
+        path: &mut Vec<Step<'a>>,
+    ) -> Result<(), RenderError> {
         match (self, data) {
             (Self::Object { fields, required }, Value::Object(map)) => {
                 check_object(fields, required, map, path)
@@ -151,7 +155,11 @@ fn bad(path: &[Step<'_>], what: &'static str) -> RenderError {
     let mut field = String::new();
     for step in path {
         match step {
-            Step::Index(index) => field.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                field.push('[');
+                field.push_str(&index.to_string());
+                field.push(']');
+            }
             Step::Field(name) => {
                 let plain = (1..=40).contains(&name.len())
                     && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -180,12 +188,17 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderE
     if let Some(target) = map.get("$ref") {
         let pointer = target.as_str().and_then(|target| target.strip_prefix('#'));
         let target = pointer.and_then(|pointer| root.pointer(pointer));
-        return compile(target.ok_or_else(|| unusable("unknown $ref", None))?, root, depth.saturating_add(1));
+        return compile(
+            target.ok_or_else(|| unusable("unknown $ref", None))?,
+            root,
+            depth.saturating_add(1),
+        );
     }
     let only = |allowed: &[&str]| {
         let annotations = ["$schema", "$id", "$defs", "title", "description", "type", "$comment"];
-        let unknown =
-            map.keys().find(|key| !allowed.contains(&key.as_str()) && !annotations.contains(&key.as_str()));
+        let unknown = map
+            .keys()
+            .find(|key| !allowed.contains(&key.as_str()) && !annotations.contains(&key.as_str()));
         match unknown {
             Some(key) => Err(unusable(&format!("unknown keyword `{key}`"), None)),
             None => Ok(()),
@@ -233,7 +246,9 @@ fn compile_object(
     }
     let properties = map.get("properties").and_then(Value::as_object);
     let mut fields = Vec::new();
-    for (name, schema) in properties.ok_or_else(|| unusable("an object without `properties`", None))? {
+    for (name, schema) in
+        properties.ok_or_else(|| unusable("an object without `properties`", None))?
+    {
         fields.push((name.clone(), compile(schema, root, depth.saturating_add(1))?));
     }
     let required: HashSet<String> = strings(map.get("required"))?.into_iter().collect();
@@ -254,8 +269,7 @@ fn format(map: &Map<String, Value>) -> Result<Format, RenderError> {
 
 fn strings(list: Option<&Value>) -> Result<Vec<String>, RenderError> {
     let Some(list) = list else { return Ok(Vec::new()) };
-    let words = list.as_array().map(|list| list.iter().map(|word| word.as_str().map(str::to_owned)));
-    words
-        .and_then(Iterator::collect)
-        .ok_or_else(|| unusable("a list of strings is expected", None))
+    let words =
+        list.as_array().map(|list| list.iter().map(|word| word.as_str().map(str::to_owned)));
+    words.and_then(Iterator::collect).ok_or_else(|| unusable("a list of strings is expected", None))
 }

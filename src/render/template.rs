@@ -26,10 +26,19 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    css::Sheet, dom::{self, Tag}, error::RenderError, filters, schema::Schema,
+    css::Sheet,
+    dom::{self, Tag},
+    error::RenderError,
+    filters,
+    schema::Schema,
 };
 use crate::domain::{
-    document::{self, invoice::{Invoice, RegistrationNumber}, money::{Decimal, Prices}},
+    document::{
+        self,
+        invoice::Invoice,
+        money::{Decimal, Prices},
+        registration::RegistrationNumber,
+    },
     locale::Locale,
 };
 
@@ -76,12 +85,17 @@ impl Template {
             }
             match file.as_str() {
                 "template.html" | "style.css" | "data.schema.json" => {}
-                sample if sample.starts_with("sample") && sample.ends_with(".json") => {
+                sample if is_sample(sample) => {
                     let sample = serde_json::from_slice(bytes)
                         .map_err(|_| RenderError::template(format!("{file}: not JSON"), None))?;
                     samples.push(sample);
                 }
-                _ => return Err(RenderError::template(format!("{file}: not a file of a template"), None)),
+                _ => {
+                    return Err(RenderError::template(
+                        format!("{file}: not a file of a template"),
+                        None,
+                    ));
+                }
             }
         }
         if samples.is_empty() {
@@ -117,7 +131,8 @@ impl Template {
             ja => locale == Locale::Ja,
             title => title,
         };
-        let template = self.environment.get_template("template.html").map_err(|error| failed(&error))?;
+        let template =
+            self.environment.get_template("template.html").map_err(|error| failed(&error))?;
         let mut out = Bounded { bytes: Zeroizing::new(Vec::with_capacity(64 << 10)), full: false };
         let written = template.render_captured_to(context, &mut out).map(|_| ());
         if out.full {
@@ -130,6 +145,11 @@ impl Template {
             .map_err(|_| RenderError::template("template.html: not UTF-8", None))?;
         Ok(Zeroizing::new(html))
     }
+}
+
+/// `sample.json`, `sample.en.json` and so on.
+fn is_sample(file: &str) -> bool {
+    file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
 }
 
 /// Keeps the output below [`MAX_HTML`].
@@ -210,7 +230,12 @@ fn check_source(source: &str) -> Result<(), RenderError> {
             CallbackEvent::AttributeName { name } => {
                 (!dom::is_attribute(name)).then_some(("unknown attribute", name))
             }
-            _ => None,
+            CallbackEvent::AttributeValue { .. }
+            | CallbackEvent::CloseStartTag { .. }
+            | CallbackEvent::String { .. }
+            | CallbackEvent::Comment { .. }
+            | CallbackEvent::Doctype { .. }
+            | CallbackEvent::Error(_) => None,
         };
         if let (None, Some((what, name))) = (&failed, problem) {
             let name = String::from_utf8_lossy(name).into_owned();

@@ -6,6 +6,7 @@
 
 pub mod invoice;
 pub mod money;
+pub mod registration;
 
 use chrono::NaiveDate;
 

@@ -52,7 +52,9 @@ impl Decimal {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
+        let (whole, fraction) = digits
+            .split_once('.')
+            .map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
         let fits = |part: &str, most: usize| {
             (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
         };
@@ -66,7 +68,8 @@ impl Decimal {
 
     /// The number in whole yen, unless it has a fraction.
     pub fn yen(self) -> Option<i64> {
-        (self.micros.checked_rem(1_000_000) == Some(0)).then(|| self.micros.checked_div(1_000_000))?
+        (self.micros.checked_rem(1_000_000) == Some(0))
+            .then(|| self.micros.checked_div(1_000_000))?
     }
 
     /// A percentage in hundredths of a percent, unless it is finer or outside
@@ -141,7 +144,9 @@ mod tests {
         assert_eq!(Decimal::parse("1200").unwrap().yen(), Some(1200), "whole");
         assert_eq!(Decimal::parse("-0.50").unwrap().micros, -500_000, "negative fraction");
         assert_eq!(Decimal::parse("12.5").unwrap().yen(), None, "a fraction is not yen");
-        for bad in ["", "-", ".5", "1.", "1,000", "１", "1e3", "+1", " 1", "1234567890123", "0.1234567"] {
+        for bad in
+            ["", "-", ".5", "1.", "1,000", "１", "1e3", "+1", " 1", "1234567890123", "0.1234567"]
+        {
             assert_eq!(Decimal::parse(bad), Err(BadDecimal), "{bad:?} is refused");
         }
     }

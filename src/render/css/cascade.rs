@@ -87,14 +87,9 @@ impl Styles {
                 last: last == Some(child),
             };
             let key = (context, tag, tree.text(node), tree.id(node), place);
-            let id = match known.get(&key) {
-                Some(id) => *id,
-                None => {
-                    let id = self.context(tree, sheet, context, child, place);
-                    known.insert(key, id);
-                    id
-                }
-            };
+            let id = *known
+                .entry(key)
+                .or_insert_with(|| self.context(tree, sheet, context, child, place));
             self.by_node[child as usize] = id;
             self.descend(tree, sheet, child, known);
         }
@@ -116,8 +111,11 @@ impl Styles {
         user_agent(&mut style, tag);
         self.contexts.push(Context { parent, node, place, style });
         let chain = Chain { styles: self, tree, next: id };
-        let matching =
-            sheet.rules.iter().filter(|rule| rule.selector.matches(chain.clone())).collect::<Vec<_>>();
+        let matching = sheet
+            .rules
+            .iter()
+            .filter(|rule| rule.selector.matches(chain.clone()))
+            .collect::<Vec<_>>();
         let declarations = matching.iter().flat_map(|rule| rule.declarations.iter());
         let mut style = self.by_id(id).clone();
         style.apply(inherited.size, root, declarations);

@@ -8,14 +8,17 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
-    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    reason = "layout code: lengths in points, and arena numbers that this module hands out itself"
+    clippy::similar_names,
+    clippy::wildcard_enum_match_arm,
+    reason = "layout code: arena numbers that this module hands out itself, and tokens of which it knows a few"
 )]
 
 pub(super) mod cascade;
 mod page;
 mod parse;
+mod property;
 mod selector;
 pub(super) mod style;
 #[cfg(test)]

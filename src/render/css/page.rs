@@ -3,7 +3,8 @@
 use cssparser::{Parser, Token};
 
 use super::{
-    parse::{Fail, each_declaration, fail, four, line, located, nested},
+    parse::{Fail, each_declaration, fail, line, located, nested},
+    property::four,
     value::{Length, Rgb, color, length, word},
 };
 use crate::render::error::RenderError;

@@ -115,13 +115,15 @@ pub(in crate::render) enum Declaration {
 
 /// Everything layout needs to know of an element's style.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in CSS")]
 pub(in crate::render) struct Style {
     pub(in crate::render) display: Display,
     pub(in crate::render) margin: Sides<f32>,
     pub(in crate::render) padding: Sides<f32>,
     pub(in crate::render) border: Sides<f32>,
     pub(in crate::render) border_color: Sides<Option<Rgb>>,
-    border_style: Sides<bool>,
+    /// Whether a border is drawn at all.
+    bordered: Sides<bool>,
     pub(in crate::render) color: Rgb,
     pub(in crate::render) background: Option<Rgb>,
     pub(in crate::render) size: f32,
@@ -155,7 +157,7 @@ impl Style {
             padding: [0.0; 4],
             border: [0.0; 4],
             border_color: [None; 4],
-            border_style: [false; 4],
+            bordered: [false; 4],
             color: Rgb(0, 0, 0),
             background: None,
             size: 9.0,
@@ -219,7 +221,7 @@ impl Style {
             self.set(declaration, root);
         }
         for side in 0..4 {
-            if !self.border_style[side] {
+            if !self.bordered[side] {
                 self.border[side] = 0.0;
             }
             self.border_color[side] = self.border_color[side].or(Some(self.color));
@@ -236,7 +238,7 @@ impl Style {
             D::Padding(side, length) => self.padding[*side] = points(length),
             D::BorderWidth(side, length) => self.border[*side] = points(length),
             D::BorderColor(side, color) => self.border_color[*side] = *color,
-            D::BorderStyle(side, drawn) => self.border_style[*side] = *drawn,
+            D::BorderStyle(side, drawn) => self.bordered[*side] = *drawn,
             D::Color(color) => self.color = *color,
             D::Background(color) => self.background = *color,
             D::Bold(bold) => self.bold = *bold,

@@ -6,7 +6,11 @@ use super::parse::{Fail, fail};
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) struct Rgb(pub(in crate::render) u8, pub(in crate::render) u8, pub(in crate::render) u8);
+pub(in crate::render) struct Rgb(
+    pub(in crate::render) u8,
+    pub(in crate::render) u8,
+    pub(in crate::render) u8,
+);
 
 /// A length as written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,7 +86,9 @@ pub(super) fn color(input: &mut Parser<'_>) -> Result<Rgb, Fail> {
         Ok(Token::Ident(name)) => cssparser::color::parse_named_color(&name).ok(),
         Ok(_) | Err(_) => None,
     };
-    parsed.map(|(red, green, blue)| Rgb(red, green, blue)).ok_or(Fail("an opaque colour is expected"))
+    parsed
+        .map(|(red, green, blue)| Rgb(red, green, blue))
+        .ok_or(Fail("an opaque colour is expected"))
 }
 
 /// A word, lower case.

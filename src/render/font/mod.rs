@@ -1,7 +1,7 @@
 //! The bundled fonts: from a character to a glyph, and from the glyphs of a
 //! document to embedded font programs.
 //!
-//! Noto Sans JP comes first and BIZ UDPGothic is its fallback (or the other way
+//! Noto Sans JP comes first and `BIZ UDPGothic` is its fallback (or the other way
 //! round where a style asks for it). A character that neither has is an error
 //! that names it: a box in the place of somebody's name is never printed.
 //!
@@ -32,7 +32,7 @@ use unicode_normalization::char::{compose, is_combining_mark};
 pub(crate) enum Family {
     /// Noto Sans JP, the default.
     Noto,
-    /// BIZ UDPGothic, a universal-design face.
+    /// `BIZ UDPGothic`, a universal-design face.
     BizUdp,
 }
 
@@ -107,9 +107,8 @@ impl FontSet {
             return plain(source.base);
         }
         if is_selector(source.modifier) {
-            let variant = |id: &FaceId| {
-                Some((*id, self.face(*id).variant(source.base, source.modifier)?))
-            };
+            let variant =
+                |id: &FaceId| Some((*id, self.face(*id).variant(source.base, source.modifier)?));
             return order.iter().find_map(variant).or_else(|| plain(source.base));
         }
         let composed = compose(char::from_u32(source.base)?, char::from_u32(source.modifier)?)?;

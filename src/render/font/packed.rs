@@ -160,8 +160,13 @@ impl PackedFace {
         if maxp.len() >= 28 {
             maxp[26..28].fill(0); // maxSizeOfInstructions
         }
-        let small: [(&[u8; 4], &[u8]); 5] =
-            [(b"head", &head), (b"hhea", &hhea), (b"hmtx", &hmtx), (b"loca", &loca), (b"maxp", &maxp)];
+        let small: [(&[u8; 4], &[u8]); 5] = [
+            (b"head", &head),
+            (b"hhea", &hhea),
+            (b"hmtx", &hmtx),
+            (b"loca", &loca),
+            (b"maxp", &maxp),
+        ];
         assemble(&small, length, sum)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Fragment, Layout};
 use crate::render::{
-    css::style::{Align, LEFT, RIGHT, TOP, BOTTOM, Display},
+    css::style::{Align, BOTTOM, Display, LEFT, RIGHT, TOP},
     dom::NodeId,
     error::RenderError,
 };
@@ -27,7 +27,10 @@ impl Layout<'_> {
     pub(super) fn flex(&mut self, node: NodeId, width: f32) -> Result<Fragment, RenderError> {
         self.flex_depth += 1;
         if self.flex_depth > DEEPEST {
-            return Err(RenderError::template("style.css: flex within flex is nested too deeply", None));
+            return Err(RenderError::template(
+                "style.css: flex within flex is nested too deeply",
+                None,
+            ));
         }
         let styles = self.styles;
         let style = styles.style(node);
@@ -44,7 +47,8 @@ impl Layout<'_> {
             pieces.push(self.part(node, part, 0.0)?);
         }
         let height = pieces.iter().map(|piece| piece.height).fold(0.0, f32::max);
-        let taken: f32 = parts.iter().map(|part| part.width + part.margins.0 + part.margins.1).sum();
+        let taken: f32 =
+            parts.iter().map(|part| part.width + part.margins.0 + part.margins.1).sum();
         let left = if width.is_finite() { (width - taken - gaps).max(0.0) } else { 0.0 };
         let (mut x, between) = match style.justify {
             Align::Center => (left / 2.0, style.gap),
@@ -52,7 +56,9 @@ impl Layout<'_> {
             Align::SpaceBetween if parts.len() > 1 => {
                 (0.0, style.gap + left / (parts.len() - 1) as f32)
             }
-            Align::Start | Align::SpaceBetween | Align::Stretch | Align::Baseline => (0.0, style.gap),
+            Align::Start | Align::SpaceBetween | Align::Stretch | Align::Baseline => {
+                (0.0, style.gap)
+            }
         };
         let baseline = pieces.iter().filter_map(|piece| piece.baseline).fold(0.0, f32::max);
         let mut out = Fragment { height, used: taken + gaps, ..Fragment::default() };
@@ -81,7 +87,8 @@ impl Layout<'_> {
         let mut parts: Vec<Part> = Vec::new();
         for child in self.tree.children(node) {
             let text = self.tree.node(child).tag.is_none();
-            if text && self.is_blank(&[child]) || self.styles.style(child).display == Display::None {
+            if text && self.is_blank(&[child]) || self.styles.style(child).display == Display::None
+            {
                 continue;
             }
             let style = self.styles.style(child);
@@ -106,13 +113,12 @@ impl Layout<'_> {
             return Ok(());
         }
         let glyphs = self.glyphs.len();
-        part.width = match part.element {
-            Some(node) => self.item(node, f32::INFINITY, 0.0)?.used,
-            None => {
-                let block = self.styles.id(part.nodes[0]);
-                let lines = self.paragraph(&part.nodes, block, f32::INFINITY);
-                lines.iter().map(|line| line.used).fold(0.0, f32::max)
-            }
+        part.width = if let Some(node) = part.element {
+            self.item(node, f32::INFINITY, 0.0)?.used
+        } else {
+            let block = self.styles.id(part.nodes[0]);
+            let lines = self.paragraph(&part.nodes, block, f32::INFINITY);
+            lines.iter().map(|line| line.used).fold(0.0, f32::max)
         };
         // A hair more, so that rounding does not wrap what just fits.
         part.width += 0.02;
@@ -120,7 +126,12 @@ impl Layout<'_> {
         Ok(())
     }
 
-    fn part(&mut self, container: NodeId, part: &Part, height: f32) -> Result<Fragment, RenderError> {
+    fn part(
+        &mut self,
+        container: NodeId,
+        part: &Part,
+        height: f32,
+    ) -> Result<Fragment, RenderError> {
         if let Some(node) = part.element {
             return self.item(node, part.width, height);
         }
@@ -149,8 +160,11 @@ impl Layout<'_> {
         if above == 0.0 && below == 0.0 {
             return Ok(piece);
         }
-        let mut out =
-            Fragment { height: piece.height + above + below, used: piece.used, ..Fragment::default() };
+        let mut out = Fragment {
+            height: piece.height + above + below,
+            used: piece.used,
+            ..Fragment::default()
+        };
         out.place(piece, 0.0, above);
         Ok(out)
     }

@@ -58,7 +58,8 @@ impl Flow {
     /// Adds a strip at `x`.
     pub(super) fn push(&mut self, fragment: Fragment, x: f32, head: Option<usize>) {
         let before = self.gap();
-        let mut moved = Fragment { height: fragment.height, used: fragment.used + x, ..Fragment::default() };
+        let mut moved =
+            Fragment { height: fragment.height, used: fragment.used + x, ..Fragment::default() };
         if x == 0.0 {
             moved = fragment;
         } else {
@@ -104,7 +105,14 @@ impl Layout<'_> {
         })
     }
 
-    fn flush(&mut self, block: NodeId, nodes: &mut Vec<NodeId>, x: f32, width: f32, flow: &mut Flow) {
+    fn flush(
+        &mut self,
+        block: NodeId,
+        nodes: &mut Vec<NodeId>,
+        x: f32,
+        width: f32,
+        flow: &mut Flow,
+    ) {
         if self.is_blank(nodes) {
             nodes.clear();
             return;
@@ -125,7 +133,13 @@ impl Layout<'_> {
     }
 
     /// Lays out one block-level child.
-    fn child(&mut self, node: NodeId, x: f32, width: f32, flow: &mut Flow) -> Result<(), RenderError> {
+    fn child(
+        &mut self,
+        node: NodeId,
+        x: f32,
+        width: f32,
+        flow: &mut Flow,
+    ) -> Result<(), RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
         if style.display == Display::None {
@@ -135,7 +149,7 @@ impl Layout<'_> {
         flow.new_page |= style.break_before;
         let x = x + style.margin[LEFT];
         let room = (width - style.margin[LEFT] - style.margin[RIGHT]).max(0.0);
-        let own = self.own_width(style, room);
+        let own = own_width(style, room);
         let first = flow.strips.len();
         match style.display {
             Display::Table => self.table(node, x, own, flow)?,
@@ -156,7 +170,10 @@ impl Layout<'_> {
             | Display::Cell
             | Display::Column
             | Display::None => {
-                return Err(RenderError::template("HTML: a part of a table stands outside of one", None));
+                return Err(RenderError::template(
+                    "HTML: a part of a table stands outside of one",
+                    None,
+                ));
             }
         }
         if style.keep_next
@@ -166,14 +183,6 @@ impl Layout<'_> {
         }
         flow.margin(style.margin[BOTTOM]);
         Ok(())
-    }
-
-    /// The width of a box within a space; without end if it is to be measured.
-    pub(super) fn own_width(&self, style: &Style, room: f32) -> f32 {
-        match style.width.within(room) {
-            Some(width) if width.is_finite() => width,
-            Some(_) | None => room,
-        }
     }
 
     /// Lays out an element as one piece. `decorated` is false for cells, whose
@@ -196,7 +205,8 @@ impl Layout<'_> {
             self.flow(node, 0.0, inner, &mut flow)?;
             stacked(flow)
         };
-        let height = (content.height + inset(TOP) + inset(BOTTOM)).max(style.min_height).max(min_height);
+        let height =
+            (content.height + inset(TOP) + inset(BOTTOM)).max(style.min_height).max(min_height);
         let used = content.used + inset(LEFT) + inset(RIGHT);
         let mut out = Fragment { height, used, ..Fragment::default() };
         if decorated && width.is_finite() {
@@ -208,6 +218,11 @@ impl Layout<'_> {
         }
         Ok(out)
     }
+}
+
+/// The width of a box within a space; without end if it is to be measured.
+fn own_width(style: &Style, room: f32) -> f32 {
+    style.width.within(room).filter(|width| width.is_finite()).unwrap_or(room)
 }
 
 /// Whether a block only indents and spaces, so that it may be parted.

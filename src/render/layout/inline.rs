@@ -22,7 +22,12 @@ struct Gather {
 
 impl Layout<'_> {
     /// Lays out inline siblings as one paragraph; one fragment for each line.
-    pub(super) fn paragraph(&mut self, nodes: &[NodeId], block: StyleId, width: f32) -> Vec<Fragment> {
+    pub(super) fn paragraph(
+        &mut self,
+        nodes: &[NodeId],
+        block: StyleId,
+        width: f32,
+    ) -> Vec<Fragment> {
         let start = self.glyphs.len();
         let mut gather = Gather { start, space: None };
         for node in nodes {
@@ -59,7 +64,6 @@ impl Layout<'_> {
             size,
             spacing: 0.0,
             color,
-            face: primary,
             first: first as u32,
             count: (self.glyphs.len() - first) as u32,
         };
@@ -176,14 +180,12 @@ impl Layout<'_> {
                 size: style.size,
                 spacing: style.letter_spacing,
                 color: style.color,
-                face,
                 first: first as u32,
                 count: (at - first) as u32,
             }));
         }
-        // Letter spacing stands between letters, not after the last one.
-        let used = (x - spacing).max(0.0);
-        let left = if width.is_finite() { width - used } else { 0.0 };
+        // Letter spacing follows the last letter too, but must not shift it.
+        let left = if width.is_finite() { width - x + spacing } else { 0.0 };
         let dx = match self.styles.by_id(block).text_align {
             Align::End => left,
             Align::Center => left / 2.0,
@@ -192,7 +194,7 @@ impl Layout<'_> {
         for item in &mut out.items {
             item.shift(dx, above);
         }
-        out.used = used;
+        out.used = x;
         out.baseline = Some(above);
         out.height = above + below;
         out

@@ -25,7 +25,8 @@ pub(in crate::render) fn break_lines(glyphs: &[Glyph], width: f32) -> Vec<Range<
     }
     // Most text is a short cell: it fits, and no class is ever looked up.
     if total <= width + TOLERANCE && !breaks {
-        return vec![0..trimmed(glyphs, 0, glyphs.len())];
+        let whole = 0..trimmed(glyphs, 0, glyphs.len());
+        return std::iter::once(whole).collect();
     }
     let may_end = opportunities(glyphs);
     let mut lines = Vec::new();
@@ -99,7 +100,8 @@ fn opportunities(glyphs: &[Glyph]) -> Vec<bool> {
 fn belongs_together(before: u32, after: u32) -> bool {
     let digit = |code| matches!(code, 0x30..=0x39 | 0xff10..=0xff19);
     let unit = |code| {
-        char::from_u32(code).is_some_and(|unit| "円年月日時分秒個件名枚本台式回箱袋冊人%％℃㎏㎡".contains(unit))
+        char::from_u32(code)
+            .is_some_and(|unit| "円年月日時分秒個件名枚本台式回箱袋冊人%％℃㎏㎡".contains(unit))
     };
     digit(before) && unit(after)
 }

@@ -68,7 +68,6 @@ pub(super) struct Run {
     pub(super) size: f32,
     pub(super) spacing: f32,
     pub(super) color: Rgb,
-    pub(super) face: FaceId,
     /// Into [`Layout::glyphs`].
     pub(super) first: u32,
     pub(super) count: u32,

@@ -1,6 +1,9 @@
 //! Pagination: stacks strips onto pages.
 
-use super::{Area, Fragment, Item, Layout, flow::{Flow, Strip}};
+use super::{
+    Area, Fragment, Item, Layout,
+    flow::{Flow, Strip},
+};
 use crate::render::{
     PAGE_HEIGHT, PAGE_WIDTH,
     css::{Content, PageRule, value::Rgb},
@@ -42,8 +45,7 @@ pub(in crate::render) fn paginate(
 ) -> Result<Vec<Page>, RenderError> {
     let Flow { strips, heads, .. } = flow;
     let top = page.margin[0];
-    let mut stack =
-        Stack { pages: vec![Vec::new()], page, heads, y: top, fresh: true, max };
+    let mut stack = Stack { pages: vec![Vec::new()], page, heads, y: top, fresh: true, max };
     let needs = needs(&strips);
     for (strip, need) in strips.into_iter().zip(needs) {
         stack.put(strip, need)?;

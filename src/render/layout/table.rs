@@ -22,7 +22,10 @@ impl Layout<'_> {
         flow: &mut Flow,
     ) -> Result<(), RenderError> {
         if !width.is_finite() {
-            return Err(RenderError::template("style.css: a table in a flex row needs a width", None));
+            return Err(RenderError::template(
+                "style.css: a table in a flex row needs a width",
+                None,
+            ));
         }
         let (head_rows, rows) = self.rows(node);
         let columns = self.columns(node, head_rows.first().or(rows.first()).copied(), width)?;
@@ -81,10 +84,17 @@ impl Layout<'_> {
                 }
                 Display::HeadGroup => &mut head,
                 Display::RowGroup => &mut body,
-                _ => continue,
+                Display::Block
+                | Display::Inline
+                | Display::Flex
+                | Display::Table
+                | Display::Cell
+                | Display::Column
+                | Display::None => continue,
             };
             list.extend(self.tree.children(child).filter(|row| {
-                self.tree.node(*row).tag.is_some() && self.styles.style(*row).display == Display::Row
+                self.tree.node(*row).tag.is_some()
+                    && self.styles.style(*row).display == Display::Row
             }));
         }
         (head, body)
@@ -116,7 +126,10 @@ impl Layout<'_> {
         let taken: f32 = sizes.iter().flatten().sum();
         let open = sizes.iter().filter(|size| size.is_none()).count();
         if taken > width + 0.5 {
-            return Err(RenderError::template("style.css: the columns are wider than their table", None));
+            return Err(RenderError::template(
+                "style.css: the columns are wider than their table",
+                None,
+            ));
         }
         let share = if open == 0 { 0.0 } else { (width - taken) / open as f32 };
         Ok(sizes.into_iter().map(|size| size.unwrap_or(share)).collect())
@@ -132,7 +145,12 @@ impl Layout<'_> {
         })
     }
 
-    fn row(&mut self, row: NodeId, columns: &[f32], table: &Style) -> Result<Fragment, RenderError> {
+    fn row(
+        &mut self,
+        row: NodeId,
+        columns: &[f32],
+        table: &Style,
+    ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
         let cells: Vec<NodeId> = self.cells(row).collect();
         let width: f32 = columns.iter().sum();
