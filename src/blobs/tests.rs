@@ -182,6 +182,13 @@ async fn a_segment_begins_with_its_magic_and_id_and_is_for_its_owner_only() {
     assert_eq!(mode(&inner), 0o700, "the folder");
 }
 
+#[test]
+fn the_header_is_as_documented() {
+    let example = crate::crypto::format_tests::Vector::named("segment");
+    let id = SegmentId(uuid::Uuid::from_bytes(example.array("id")));
+    assert_eq!(header(id), example.bytes("header"), "magic and id");
+}
+
 #[tokio::test]
 async fn a_restart_leaves_what_a_crash_left_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ pub mod token;
 pub mod wrap;
 
 #[cfg(test)]
-mod format_tests;
+pub(crate) mod format_tests;
 
 pub use key::Key;
 pub use token::{BadToken, LinkKeys, LinkToken, Lookup};

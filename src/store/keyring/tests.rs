@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     clock::{Clock, HandClock},
-    crypto::LinkToken,
+    crypto::{LinkToken, format_tests::Vector},
 };
 
 /// Day 20,779 is 22 November 2026.
@@ -471,4 +471,15 @@ fn both_schemas_are_the_same_schema() {
     let postgres = include_str!("../../../migrations/keys/postgres/0001_keys.sql");
     assert!(sqlite.contains("BLOB") && postgres.contains("BYTEA"), "each has its word for bytes");
     assert_eq!(sqlite.replace("BLOB,", "BYTEA,"), postgres, "and that is all that differs");
+}
+
+#[test]
+fn the_wrapped_key_is_as_documented() {
+    let v = Vector::named("key");
+    assert_eq!(v.text("kind"), Kind::Day.word(), "kind");
+    assert_eq!(v.text("service"), Service::Mail.word(), "service");
+    let name = day(v.text("tenant"), i64::from_be_bytes(v.array("number")));
+    let place = place(&name, i64::from_be_bytes(v.array("parent")));
+    let key = wrap::unwrap_key(&v.key("parent_key"), &place, v.bytes("wrapped")).unwrap();
+    assert_eq!(key.expose(), v.bytes("plain"), "the key");
 }
