@@ -156,7 +156,7 @@ pub struct Totals {
 
 impl Invoice {
     /// Reads the data of an invoice and checks the registration number.
-    pub fn read(data: &serde_json::Value) -> Result<Self, DocumentError> {
+    pub fn read<'de>(data: impl serde::Deserializer<'de>) -> Result<Self, DocumentError> {
         let invoice = Self::deserialize(data)
             .map_err(|_| DocumentError::field("data", "not the data of an invoice"))?;
         if let Some(number) = &invoice.issuer.registration_number {

@@ -8,8 +8,9 @@ pub mod invoice;
 pub mod money;
 pub mod registration;
 
-use chrono::NaiveDate;
+use serde_json::{Map, Value};
 
+use super::{amount::{Amount, Currency}, evidence::DocumentFacts};
 use invoice::Invoice;
 
 /// What is wrong with a document's data. Names fields, never their values.
@@ -37,40 +38,26 @@ impl DocumentError {
     }
 }
 
-/// What the law wants searchable for years (number, transaction date, amount,
-/// counterparty), taken from a document's data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentFacts {
-    /// The document's number as printed.
-    pub number: String,
-    /// The day of issue.
-    pub date: NaiveDate,
-    /// The total with tax: a decimal number without grouping.
-    pub amount: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// The recipient's name as printed, without an honorific.
-    pub counterparty: Option<String>,
-}
-
 /// Whether documents of this template follow the rules of [`invoice`].
 pub fn is_invoice(template: &str) -> bool {
     template == "invoice" || template.starts_with("invoice-")
 }
 
-/// The facts of a document; `None` if it is of a kind that has none, or if its
-/// data break the rules (then it cannot be rendered either).
-pub fn evidence(template: &str, data: &serde_json::Value) -> Option<DocumentFacts> {
+/// What a document itself says of the facts that must stay searchable; `None`
+/// if it is of a kind that says nothing, or if its data break the rules (then
+/// it cannot be rendered either).
+pub fn facts(template: &str, data: &Map<String, Value>) -> Option<DocumentFacts> {
     if !is_invoice(template) {
         return None;
     }
     let invoice = Invoice::read(data).ok()?;
-    let totals = invoice.totals().ok()?;
+    let total = invoice.totals().ok()?.total;
     Some(DocumentFacts {
-        number: invoice.number,
-        date: invoice.issue_date,
-        amount: totals.total.to_string(),
-        currency: "JPY".to_owned(),
+        number: Some(invoice.number),
+        date: Some(invoice.issue_date),
+        amount: Some(Amount::from_units(total).ok()?),
+        currency: Some(Currency::JPY),
         counterparty: Some(invoice.recipient.name),
+        counterparty_code: None,
     })
 }
