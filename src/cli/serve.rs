@@ -73,7 +73,8 @@ impl Serve {
         }
         drop(db);
         let clock = Arc::new(WallClock);
-        let parts = Parts { clock: clock.clone(), entropy: Entropy::from_os()?, press: None, roles };
+        let mut parts = Parts::new(clock.clone(), Entropy::from_os()?);
+        parts.roles = roles;
         let office = build::open(config, parts).await?;
         let carriers = run::carriers(&office)?;
         let catcher = Catcher::new(CatcherSettings::default(), clock);

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     app::{
         office::{Delivery, Office, Pressed, Ready},
+        post::next_collection,
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
@@ -179,7 +180,8 @@ fn press_one(
     let (mail, letter, link, next) = match delivery.channel {
         Channel::Post => {
             let partner = office.partner_of(delivery.test_mode);
-            (None, None, None, Next::HandOver { run_at: now, partner })
+            let run_at = next_collection(office, delivery.test_mode, now).map_err(Fault::Again)?;
+            (None, None, None, Next::HandOver { run_at, partner })
         }
         Channel::Email => {
             let (letter, link) = mail(office, keys, delivery, checked, tenant, now)?;
