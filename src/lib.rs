@@ -6,38 +6,38 @@
 //! read a letter's life; `app/worker.rs` is where to start reading the code.
 
 // The foundation. Each room may use those above it.
-/// The only door through which the time of day enters.
-pub mod clock;
-/// The only door through which chance enters.
-pub mod entropy;
-/// Pure values and rules: jobs, stages, addresses, money, the calendar.
-pub mod domain;
-/// `kakitome.toml`: every key, every bound, every check.
-pub mod config;
-/// Link tokens, the key hierarchy, the sealed-file format, MACs.
-pub mod crypto;
-/// The database; the only room that speaks SQL.
-pub mod store;
 /// Sealed bytes in segments, on disk or in object storage.
 pub mod blobs;
 /// AMQP connections; the only room that speaks it.
 pub mod broker;
+/// The only door through which the time of day enters.
+pub mod clock;
+/// `kakitome.toml`: every key, every bound, every check.
+pub mod config;
+/// Link tokens, the key hierarchy, the sealed-file format, MACs.
+pub mod crypto;
+/// Pure values and rules: jobs, stages, addresses, money, the calendar.
+pub mod domain;
+/// The only door through which chance enters.
+pub mod entropy;
+/// The database; the only room that speaks SQL.
+pub mod store;
 
 // A letter's life.
-/// From AMQP, HTTP or the command line to a checked job on our books.
-pub mod intake;
-/// From a template and data to the bytes of a PDF, and nothing else.
-pub mod render;
-/// From the bytes of a PDF to a sealed artifact.
-pub mod seal;
+/// The log: leaves, search, export.
+pub mod audit;
 /// A link goes out by mail, or a print job to a partner.
 pub mod dispatch;
 /// The recipient's side: the link page and the download.
 pub mod gateway;
+/// From AMQP, HTTP or the command line to a checked job on our books.
+pub mod intake;
+/// From a template and data to the bytes of a PDF, and nothing else.
+pub mod render;
 /// What is due is destroyed.
 pub mod retention;
-/// The log: leaves, search, export.
-pub mod audit;
+/// From the bytes of a PDF to a sealed artifact.
+pub mod seal;
 
 // The people's side.
 /// The HTTP interface for business applications.

@@ -3,4 +3,5 @@
 
 pub mod ids;
 pub mod locale;
+pub mod log;
 pub mod stage;

@@ -28,6 +28,8 @@ mod cells;
 pub mod checkpoints;
 mod error;
 pub mod jobs;
+pub mod keyring;
+pub mod keys;
 pub mod ledger;
 pub mod links;
 mod migrations;
