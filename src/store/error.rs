@@ -1,7 +1,5 @@
 //! Why the database did not do what it was asked.
 
-use std::error::Error as _;
-
 use crate::domain::stage::IllegalMove;
 
 /// Why a statement or a transaction came to nothing.
@@ -124,9 +122,9 @@ fn is_unreachable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // Class 08: connection; 57P01 to 57P03: the server stops or starts.
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P0")),
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P0"))
+        }
         _ => false,
     }
 }
@@ -147,6 +145,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// message repeats its source.
 #[cfg(test)]
 pub(crate) fn chain(error: &StoreError) -> Vec<String> {
+    use std::error::Error as _;
     let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(error) = next {

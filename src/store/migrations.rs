@@ -48,8 +48,7 @@ fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
 
 const HAS_LEDGER_SQLITE: &str =
     "SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-const HAS_LEDGER_POSTGRES: &str =
-    "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+const HAS_LEDGER_POSTGRES: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
 const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
 
 impl Db {

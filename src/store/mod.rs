@@ -128,6 +128,21 @@ macro_rules! with_conn {
 }
 pub(crate) use with_conn;
 
+/// Runs a statement with its binds and counts the rows that it changed.
+macro_rules! execute {
+    ($tx:expr, $act:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::error::Doing::doing(
+            $crate::store::with_conn!(&mut *$tx, |conn| sqlx::query($sql)
+                $(.bind($bind))*
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected())),
+            $act,
+        )
+    };
+}
+pub(crate) use execute;
+
 /// Breaks the database where a test wants it broken.
 ///
 /// It is asked at three points of every writing transaction: `begin`, `commit`

@@ -13,16 +13,16 @@ const ENSURE: &str = "
 
 /// A month of the calendar, as the partitions know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Month(NaiveDate);
+pub(super) struct Month(NaiveDate);
 
 impl Month {
     /// The month of an instant, in UTC.
-    pub fn of(instant: DateTime<Utc>) -> Option<Self> {
+    pub(super) fn of(instant: DateTime<Utc>) -> Option<Self> {
         instant.date_naive().with_day(1).map(Self)
     }
 
     /// The month with this label, `yyyymm`.
-    pub fn parse(label: &str) -> Option<Self> {
+    pub(super) fn parse(label: &str) -> Option<Self> {
         if label.len() != 6 || !label.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
@@ -30,33 +30,33 @@ impl Month {
     }
 
     /// `yyyymm`.
-    pub fn label(self) -> String {
+    pub(super) fn label(self) -> String {
         self.0.format("%Y%m").to_string()
     }
 
     /// The month after.
-    pub fn next(self) -> Option<Self> {
+    pub(super) fn next(self) -> Option<Self> {
         self.0.checked_add_months(Months::new(1)).map(Self)
     }
 
     /// The month before.
-    pub fn previous(self) -> Option<Self> {
+    pub(super) fn previous(self) -> Option<Self> {
         self.0.checked_sub_months(Months::new(1)).map(Self)
     }
 
     /// The first instant of the month.
-    pub fn start(self) -> DateTime<Utc> {
+    pub(super) fn start(self) -> DateTime<Utc> {
         self.0.and_time(NaiveTime::MIN).and_utc()
     }
 
     /// The smallest id of the month: its first millisecond, then zeros.
-    pub fn first_id(self) -> Uuid {
+    pub(super) fn first_id(self) -> Uuid {
         let millis = u64::try_from(self.start().timestamp_millis()).unwrap_or(0);
         Uuid::from_u128(u128::from(millis) << 80)
     }
 
     /// The month's first day as links count: days since 2020-01-01.
-    pub fn first_link_day(self) -> i64 {
+    pub(super) fn first_link_day(self) -> i64 {
         NaiveDate::from_ymd_opt(2020, 1, 1)
             .map_or(0, |start| self.0.signed_duration_since(start).num_days())
     }

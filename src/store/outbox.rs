@@ -71,11 +71,7 @@ pub async fn add(tx: &mut Tx, rows: &[OutboxRow]) -> Result<(), StoreError> {
 }
 
 /// Adds those events of a batch that belong to `job`.
-pub(super) async fn add_of(
-    tx: &mut Tx,
-    rows: &[OutboxRow],
-    job: JobId,
-) -> Result<(), StoreError> {
+pub(super) async fn add_of(tx: &mut Tx, rows: &[OutboxRow], job: JobId) -> Result<(), StoreError> {
     let rows: Vec<_> = rows.iter().filter(|row| row.job == Some(job)).cloned().collect();
     add(tx, &rows).await
 }

@@ -60,7 +60,9 @@ pub fn all() -> Vec<Statement> {
         super::outbox::STATEMENTS,
         super::retention::STATEMENTS,
         super::retention::segments::STATEMENTS,
+        super::retention::months::STATEMENTS,
         super::postal::STATEMENTS,
+        super::postal::batches::STATEMENTS,
         super::checkpoints::STATEMENTS,
     ]
     .concat()

@@ -248,9 +248,9 @@ async fn on_postgres(
     jobs.iter().map(|job| taken(job, known.get(&job.dedupe_print))).collect()
 }
 
-type PgQuery = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bind_all(epoch: Epoch, jobs: &[NewJob], outbox: &[OutboxRow]) -> PgQuery {
+fn bind_all<'q>(epoch: Epoch, jobs: &'q [NewJob], outbox: &'q [OutboxRow]) -> PgQuery<'q> {
     let evidence = || jobs.iter().map(|job| &job.evidence);
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);

@@ -12,6 +12,7 @@ use super::{
     StoreError, Tx,
     cells::Cells,
     error::Doing as _,
+    execute,
     statements::{Statement, both, each},
     with_conn,
 };
@@ -234,16 +235,16 @@ pub(super) async fn advance(
 ) -> Result<(), StoreError> {
     let act = "advance a job";
     let at = if to == job.stage { job.stage_at } else { at };
-    let changed = with_conn!(tx, |conn| sqlx::query(ADVANCE)
-        .bind(to.word())
-        .bind(at.timestamp_micros())
-        .bind(reason)
-        .bind(job.id.0)
-        .bind(job.stage.word())
-        .execute(conn)
-        .await
-        .doing(act)?
-        .rows_affected());
+    let changed = execute!(
+        tx,
+        act,
+        ADVANCE,
+        to.word(),
+        at.timestamp_micros(),
+        reason,
+        job.id.0,
+        job.stage.word()
+    )?;
     // The row is locked, so somebody else cannot have been first.
     if changed == 1 { Ok(()) } else { Err(StoreError::Busy { act, source: None }) }
 }
@@ -272,9 +273,9 @@ macro_rules! list_body {
         // What is in flight is found through the small table of work; what
         // needs a person, through the index of reasons.
         match filter.stage {
-            Some(Stage::Accepted) => sql.push(
-                " FROM jobs j JOIN work w ON w.job_id = j.id WHERE j.stage = 'accepted'",
-            ),
+            Some(Stage::Accepted) => {
+                sql.push(" FROM jobs j JOIN work w ON w.job_id = j.id WHERE j.stage = 'accepted'")
+            }
             Some(stage @ (Stage::Parked | Stage::Ambiguous)) => sql
                 .push(" FROM jobs j WHERE j.reason IS NOT NULL AND j.purged_at IS NULL")
                 .push(" AND j.stage = ")
@@ -354,8 +355,7 @@ pub async fn stage_counts(
     };
     with_conn!(tx, |conn| {
         for row in &sqlx::query(COUNT_WORK).fetch_all(&mut *conn).await.doing(act)? {
-            let stage =
-                if row.text("step")? == "seal" { Stage::Accepted } else { Stage::Sealed };
+            let stage = if row.text("step")? == "seal" { Stage::Accepted } else { Stage::Sealed };
             add(stage, row.int("count")?, row.time_opt("oldest")?);
         }
         for row in &sqlx::query(COUNT_PIECES).fetch_all(&mut *conn).await.doing(act)? {
