@@ -192,6 +192,11 @@ impl PieceId {
     }
 }
 
+/// The id printed on every page of a letter: [`PieceId::of`] as text.
+pub fn piece_id(job: JobId) -> String {
+    PieceId::of(job).0
+}
+
 impl fmt::Display for PieceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
