@@ -83,6 +83,10 @@ pub struct Metrics {
     broker_blocked: Gauge,
     outbox_rows: Gauge,
     link_guesses: Counter,
+    intake_duplicates: Counter,
+    jobs_parked: Family<CodeLabel, Counter>,
+    mails_ambiguous: Counter,
+    leases_recovered: Counter,
     http_answers: Family<RouteLabel, Counter>,
 }
 
@@ -120,6 +124,10 @@ impl Metrics {
             broker_blocked: Gauge::default(),
             outbox_rows: Gauge::default(),
             link_guesses: Counter::default(),
+            intake_duplicates: Counter::default(),
+            jobs_parked: Family::default(),
+            mails_ambiguous: Counter::default(),
+            leases_recovered: Counter::default(),
             http_answers: Family::default(),
         };
         metrics.registered()
@@ -149,7 +157,7 @@ impl Metrics {
         book.register_with_unit("purge_lag", help, Unit::Seconds, self.purge_lag.clone());
         let help = "1 while clocks disagree and nothing is destroyed";
         book.register("purge_held", help, self.purge_held.clone());
-        let help = "Results that came after their lease was lost";
+        let help = "Times this process was given up by the others";
         book.register("leases_lost", help, self.leases_lost.clone());
         let help = "Connections to the broker that had to be made again";
         book.register("broker_reconnects", help, self.broker_reconnects.clone());
@@ -157,6 +165,13 @@ impl Metrics {
         book.register("broker_blocked", help, self.broker_blocked.clone());
         book.register("outbox_rows", "Result events not published yet", self.outbox_rows.clone());
         book.register("link_guesses", "Links that were not ours", self.link_guesses.clone());
+        let help = "Jobs that were on the books already";
+        book.register("intake_duplicates", help, self.intake_duplicates.clone());
+        book.register("jobs_parked", "Jobs parked, by reason", self.jobs_parked.clone());
+        let help = "Mails whose reply was lost";
+        book.register("mails_ambiguous", help, self.mails_ambiguous.clone());
+        let help = "Jobs taken over from processes that died";
+        book.register("leases_recovered", help, self.leases_recovered.clone());
         let help = "HTTP answers by route and status";
         book.register("http_answers", help, self.http_answers.clone());
         self
@@ -209,6 +224,26 @@ impl Metrics {
         self.intake_refused.get_or_create(&CodeLabel { code }).inc();
     }
 
+    /// A job came that was on the books already.
+    pub fn duplicate(&self) {
+        self.intake_duplicates.inc();
+    }
+
+    /// A job was parked for this reason.
+    pub fn parked(&self, code: &'static str) {
+        self.jobs_parked.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// The reply to a mail was lost.
+    pub fn ambiguous(&self) {
+        self.mails_ambiguous.inc();
+    }
+
+    /// A job was taken over from a process that died.
+    pub fn recovered(&self) {
+        self.leases_recovered.inc();
+    }
+
     /// Sets how late the oldest due purge is; nothing due is no lag.
     pub fn purge_lag(&self, lag: Duration) {
         self.purge_lag.set(lag.as_secs_f64());
@@ -219,9 +254,9 @@ impl Metrics {
         self.purge_held.set(i64::from(held));
     }
 
-    /// A result came after its lease was lost.
-    pub fn lease_lost(&self, count: u64) {
-        self.leases_lost.inc_by(count);
+    /// This process was given up by the others.
+    pub fn lease_lost(&self) {
+        self.leases_lost.inc();
     }
 
     /// A connection to the broker was made again.

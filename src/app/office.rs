@@ -18,7 +18,7 @@ use super::{
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
-    config::Config,
+    config::{Config, Role},
     crypto::{Key, delivery::DeliveryKey},
     dispatch::email::{Composer, Journal, Letter, Outcome},
     domain::{
@@ -76,6 +76,8 @@ pub struct Office {
     pub entropy: Entropy,
     /// This life of this process.
     pub epoch: Epoch,
+    /// What this process does.
+    pub roles: Vec<Role>,
     /// The database.
     pub db: Db,
     /// The keys.

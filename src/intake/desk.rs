@@ -13,18 +13,23 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, Utc};
 use zeroize::Zeroizing;
 
-use super::parse::{self, CheckContext};
+use super::{
+    check::{self, CheckContext, LINK_DAYS_MAX},
+    parse::{self, ParseLimits},
+};
 use crate::{
     clock::SharedClock,
     config::Config,
     crypto::{CryptoError, delivery::DeliveryKey, prints, wrap},
     domain::{
-        calendar::retention::RetentionClock,
+        amount::Amount,
+        calendar::retention::{OutsideCalendar, RetentionClock, day_number},
         checked::CheckedJob,
         document,
-        evidence::Evidence,
+        event::EventKind,
+        evidence::{DocumentFacts, Evidence},
         ids::{Epoch, JobId, TenantId},
-        job::Channel,
+        job::{Channel, Document},
         log::{Actor, Kind},
         names,
         personal::{BadPersonal, Personal},
@@ -39,6 +44,9 @@ use crate::{
         outbox::OutboxRow,
     },
 };
+
+/// A sealed body of a body at the limit.
+const SEALED_BODY_BYTES_MAX: usize = (1 << 20) + 128;
 
 /// A message as it came in.
 pub struct Incoming {
@@ -117,7 +125,7 @@ pub enum DeskError {
     Personal(#[from] BadPersonal),
     /// The calendar ends before the retention does.
     #[error("no purge day can be computed")]
-    Calendar,
+    Calendar(#[from] OutsideCalendar),
     /// The books answered with fewer jobs than they were given.
     #[error("the books lost count")]
     Miscounted,
@@ -125,15 +133,15 @@ pub enum DeskError {
 
 /// Who makes the result event of a job, and whether anybody asked for it.
 pub trait Announce: Send + Sync {
-    /// The outbox row of `event` ("accepted", "rejected"), if it is wanted.
+    /// The outbox row of the event, if it is wanted.
     fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError>;
 }
 
 /// What a result event of the desk tells.
 #[derive(Debug)]
 pub struct News<'a> {
-    /// `accepted` or `rejected`.
-    pub event: &'static str,
+    /// Accepted or rejected.
+    pub event: EventKind,
     /// The tenant.
     pub tenant: &'a TenantId,
     /// The job, when there is one.
@@ -214,7 +222,7 @@ impl Desk {
                     if let Ok(tenant) = &incoming.tenant {
                         events.push(self.refusal_event(tenant, &refused, now)?);
                         outbox.extend(self.announce.announce(&News {
-                            event: "rejected",
+                            event: EventKind::Rejected,
                             tenant,
                             job: None,
                             key: None,
@@ -249,7 +257,7 @@ impl Desk {
         }
         let opened;
         let body = if incoming.sealed {
-            if incoming.body.len() > parse::SEALED_BODY_BYTES_MAX {
+            if incoming.body.len() > SEALED_BODY_BYTES_MAX {
                 return Ok(Err(Refused::from(Refusal::TooLarge)));
             }
             let pair = self.keys.sealing_pair(tenant).await?;
@@ -267,18 +275,22 @@ impl Desk {
             return Ok(Err(Refused::from(Refusal::NoTenant)));
         };
         let dedupe = self.keys.dedupe_key().await?;
-        let context = CheckContext {
-            tenant,
-            legacy_jp_addresses: settings.legacy_jp_addresses,
-            default_locale: settings.locale,
-            now,
-            has_template: &*self.has_template,
-            post_is_possible: self.config.post.is_some() || settings.test_mode,
-            document_facts: &|template, data| document::evidence(template, data),
-        };
-        let read = parse::parse(body).and_then(|job| {
+        let read = parse::parse(body, &ParseLimits::default()).and_then(|mut job| {
             let mac = prints::payload_mac(&dedupe, &Zeroizing::new(job.canonical()));
-            parse::check(job, &context).map(|checked| (checked, mac))
+            if job.channel == Channel::Post && self.config.post.is_none() && !settings.test_mode {
+                return Err(Refusal::BadOption.at("channel"));
+            }
+            job.recipient.locale.get_or_insert(settings.locale);
+            let facts = facts_of(&job.document);
+            let context = CheckContext {
+                tenant,
+                legacy_jp_addresses: settings.legacy_jp_addresses,
+                now,
+                link_days_max: LINK_DAYS_MAX,
+                has_template: &|name| (self.has_template)(name),
+                facts: facts.as_ref(),
+            };
+            check::check(job, &context).map(|checked| (checked, mac))
         });
         Ok(read)
     }
@@ -300,8 +312,7 @@ impl Desk {
         let zone = settings.map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
         let send_at = checked.send_at.max(now);
         let purge = RetentionClock { months: self.config.retention.months }
-            .purge(send_at, zone)
-            .ok_or(DeskError::Calendar)?;
+            .purge(send_at, zone)?;
         let service = service_of(checked.channel);
         let day_key = self.keys.day_key(&tenant, service, purge.purge_day).await?;
         let personal = personal_of(&checked);
@@ -351,7 +362,7 @@ impl Desk {
         let mut outbox = Vec::new();
         for candidate in candidates {
             outbox.extend(self.announce.announce(&News {
-                event: "accepted",
+                event: EventKind::Accepted,
                 tenant: &candidate.row.tenant,
                 job: Some(candidate.row.id),
                 key: Some(&candidate.key),
@@ -415,7 +426,7 @@ impl Desk {
     ) -> Result<EventRow, ScribeError> {
         let mut personal = vec![("recipient_name", checked.recipient.name.clone())];
         if let Some(email) = &checked.recipient.email {
-            personal.push(("recipient_address", email.shown().to_owned()));
+            personal.push(("recipient_address", email.shown()));
         }
         self.scribe.event(EventDraft {
             tenant: &checked.tenant,
@@ -437,7 +448,7 @@ impl Desk {
         now: DateTime<Utc>,
     ) -> Result<EventRow, ScribeError> {
         let mut facts = Vec::new();
-        if let Some(path) = refused.path() {
+        if let Some(path) = refused.path {
             facts.push(("field", path.into()));
         }
         let wrong = refused.refusal == Refusal::WrongTenant;
@@ -490,7 +501,7 @@ impl Desk {
             None => (None, None),
             Some(name) => {
                 let key = self.keys.evidence_key(tenant, year).await?;
-                let print = prints::blind_index(&index, "counterparty", &names::search_key(&name));
+                let print = prints::blind_index(&index, "counterparty", &names::counterparty_key(&name));
                 let place = wrap::place(&[b"evidence", tenant.as_str().as_bytes()]);
                 let sealed = wrap::wrap(&key, &place, name.as_bytes(), &self.entropy)?;
                 (Some(print), Some(sealed))
@@ -499,9 +510,9 @@ impl Desk {
         Ok(NewEvidence {
             recipient_index: recipient_index(&index, checked),
             number,
-            transaction_day: date.map(|date| crate::domain::calendar::day_number(date)),
-            amount_minor: amount.as_ref().map(|amount| amount.minor()),
-            currency: currency.map(|currency| currency.code().to_owned()),
+            transaction_day: date.map(day_number),
+            amount_minor: amount.map(Amount::hundredths),
+            currency: currency.map(|currency| currency.as_str().to_owned()),
             counterparty_index,
             counterparty,
             counterparty_code,
@@ -514,10 +525,18 @@ impl Desk {
 /// letters the name.
 fn recipient_index(index: &crate::crypto::Key, checked: &CheckedJob) -> [u8; 16] {
     match &checked.recipient.email {
-        Some(email) => prints::blind_index(index, "recipient", email.canonical()),
+        Some(email) => prints::blind_index(index, "recipient", &email.canonical()),
         None => {
-            prints::blind_index(index, "recipient", &names::search_key(&checked.recipient.name))
+            prints::blind_index(index, "recipient", &names::counterparty_key(&checked.recipient.name))
         }
+    }
+}
+
+/// What a document's own data say, for the kinds whose data we know.
+fn facts_of(document: &Document) -> Option<DocumentFacts> {
+    match document {
+        Document::Template { template, data, .. } => document::facts(template, data),
+        Document::Pdf { .. } => None,
     }
 }
 
@@ -543,7 +562,7 @@ fn personal_of(checked: &CheckedJob) -> Personal {
         title: title.to_owned(),
         recipient_name: recipient.name.clone(),
         person: recipient.person.clone(),
-        email: recipient.email.as_ref().map(|email| email.shown().to_owned()),
+        email: recipient.email.as_ref().map(|email| email.shown()),
         locale: recipient.locale,
         reference: checked.reference.clone(),
         postal_code: recipient.address.as_ref().map(|one| one.postal_code.digits().to_owned()),
