@@ -5,7 +5,7 @@
 //! repeated; then, in one transaction, the log says so and the note is
 //! emptied. A tick that finds a note carries it out before anything else.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -41,7 +41,8 @@ impl Retention {
         settled: &mut HashSet<DayKey>,
         done: &mut Done,
     ) -> Result<(), RetentionError> {
-        let days = self.keys.undestroyed_days_before(latest_day(now).saturating_add(1), KEYS_MAX).await?;
+        let days =
+            self.keys.undestroyed_days_before(latest_day(now).saturating_add(1), KEYS_MAX).await?;
         self.settle_days(days, now, settled, done).await
     }
 
@@ -54,55 +55,62 @@ impl Retention {
         settled: &mut HashSet<DayKey>,
         done: &mut Done,
     ) -> Result<(), RetentionError> {
-        let mut condemned = Vec::new();
-        for day in days {
-            let over = day_begins(day.2, self.rules(&day.0).zone).is_some_and(|begins| begins <= now);
-            if !over || !settled.insert(day.clone()) {
-                continue;
-            }
-            if self.clear_day(&day, now, done).await? {
-                condemned.push(day);
-            }
+        let is_over = |(tenant, _, day): &DayKey| {
+            day_begins(*day, self.rules(tenant).zone).is_some_and(|begins| begins <= now)
+        };
+        let over = days.into_iter().filter(|day| is_over(day) && settled.insert(day.clone()));
+        let mut condemned: HashSet<DayKey> = over.collect();
+        let numbers: BTreeSet<i64> = condemned.iter().map(|(_, _, day)| *day).collect();
+        for day in numbers {
+            self.clear_day(day, &mut condemned, now, done).await?;
         }
         if condemned.is_empty() {
             return Ok(());
         }
+        let mut condemned: Vec<DayKey> = condemned.into_iter().collect();
+        condemned.sort_unstable();
         let mut tx = self.db.begin().await?;
         checkpoints::set(&mut tx, CONDEMNED, now, &write_note(&condemned)).await?;
         tx.commit().await?;
         self.finish_condemned(now, done).await
     }
 
-    /// Moves what is not due from a day's key. True when nothing is left on it
-    /// but what dies with it.
+    /// Moves what is not due from the condemned keys of a day, and pardons
+    /// the keys from which something cannot be moved.
     async fn clear_day(
         &self,
-        day: &DayKey,
+        number: i64,
+        condemned: &mut HashSet<DayKey>,
         now: DateTime<Utc>,
         done: &mut Done,
-    ) -> Result<bool, RetentionError> {
-        let (tenant, service, number) = day;
+    ) -> Result<(), RetentionError> {
         let mut tx = self.db.read().await?;
-        let unsettled = retention::unsettled_on_day(&mut tx, tenant, *number, now).await?;
+        let exceptions = retention::exceptions_on_day(&mut tx, number, now).await?;
         drop(tx);
-        let mut clear = true;
-        for job in unsettled.iter().filter(|job| service_of(job.channel) == *service) {
-            match judge(job, now, &self.rules(tenant)) {
-                Verdict::Due(_) => {}
-                Verdict::Kept => clear = false,
+        for job in &exceptions {
+            let key = (job.tenant.clone(), service_of(job.channel), number);
+            if !condemned.contains(&key) {
+                continue;
+            }
+            let clear = match judge(job, now, &self.rules(&job.tenant)) {
+                Verdict::Due(_) => true,
+                Verdict::Kept => false,
                 Verdict::Held(doubt) => {
                     self.doubt(job, doubt, done);
-                    clear = false;
+                    false
                 }
                 Verdict::Later { day, listed } => {
                     if let Some(doubt) = listed {
                         self.doubt(job, doubt, done);
                     }
-                    clear &= self.move_to(job, *service, day, done).await?;
+                    self.move_to(job, key.1, day, done).await?
                 }
+            };
+            if !clear {
+                condemned.remove(&key);
             }
         }
-        Ok(clear)
+        Ok(())
     }
 
     /// Wraps a delivery's key under a later day. False when that is not

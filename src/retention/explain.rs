@@ -1,13 +1,16 @@
 //! Says what will be destroyed and why: the same judgement, without effect.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
     DayKey, Retention, RetentionError, TenantRules,
-    judge::{Verdict, Why, day_begins, judge, latest_day},
+    judge::{Doubt, Verdict, Why, day_begins, judge, latest_day},
     service_of,
 };
 use crate::{
@@ -18,10 +21,11 @@ use crate::{
     store::{
         jobs::{self, JobRow},
         retention::{self, DueJob},
-        work,
     },
 };
 
+/// The doubt that does not keep a delivery from moving to a later key.
+const MOVABLE: &str = Doubt::UnknownDate.code();
 /// Deliveries that a plan looks at; it says so when there are more.
 const PLANNED_MAX: i64 = 10_000;
 
@@ -98,31 +102,32 @@ impl Retention {
         let mut days = BTreeMap::new();
         let mut tx = self.db.read().await?;
         let due = retention::due(&mut tx, latest_day(at), at, PLANNED_MAX).await?;
-        let mut old = retention::old_undispatched(&mut tx, at, PLANNED_MAX).await?;
+        let mut old = self.old_undispatched(&mut tx, at, PLANNED_MAX).await?;
         let limit = usize::try_from(PLANNED_MAX).unwrap_or(usize::MAX);
         let more = due.len() >= limit || old.len() >= limit;
         old.retain(|job| !due.iter().any(|due| due.id == job.id));
         for job in due.iter().chain(&old) {
             self.enter(&mut days, job, at);
         }
-        let keys = self.keys.undestroyed_days_before(latest_day(at).saturating_add(1), 1_000).await?;
-        for key in keys {
-            let unsettled = retention::unsettled_on_day(&mut tx, &key.0, key.2, at).await?;
-            let over = day_begins(key.2, self.rules(&key.0).zone).is_some_and(|begins| begins <= at);
-            let planned = days.entry(key.clone()).or_insert_with(|| planned(&key));
-            planned.destroys_key = over;
-            for job in unsettled.iter().filter(|job| service_of(job.channel) == key.1) {
-                if due.iter().all(|due| due.id != job.id) {
-                    self.enter(&mut days, job, at);
+        let keys =
+            self.keys.undestroyed_days_before(latest_day(at).saturating_add(1), 1_000).await?;
+        let keys: Vec<DayKey> = keys
+            .into_iter()
+            .filter(|key| day_begins(key.2, self.rules(&key.0).zone).is_some_and(|day| day <= at))
+            .collect();
+        for number in keys.iter().map(|key| key.2).collect::<BTreeSet<_>>() {
+            for job in retention::exceptions_on_day(&mut tx, number, at).await? {
+                if due.iter().chain(&old).all(|known| known.id != job.id) {
+                    self.enter(&mut days, &job, at);
                 }
             }
         }
         drop(tx);
-        let days = days.into_values().map(|mut day| {
-            day.destroys_key &= day.doubtful.iter().all(|(_, code)| *code != "outside_calendar");
-            day
-        });
-        let days = days.filter(|day| day.destroys_key || !day.is_empty()).collect();
+        for key in &keys {
+            let day = days.entry(key.clone()).or_insert_with(|| planned(key));
+            day.destroys_key = day.doubtful.iter().all(|(_, code)| *code == MOVABLE);
+        }
+        let days = days.into_values().collect();
         let held_seconds = self.apart(at).await?.map(|apart| apart.num_seconds());
         Ok(Plan { at, held_seconds, days, more })
     }
@@ -163,10 +168,10 @@ impl Retention {
         let now = self.clock.now();
         let mut tx = self.db.read().await?;
         let row = jobs::get(&mut tx, tenant, job).await?;
-        let Some(row) = row else { return Ok(None) };
-        let sending = work::get(&mut tx, job).await?.is_some_and(|w| w.sending_since.is_some());
+        let judged = retention::due_one(&mut tx, job).await?;
         drop(tx);
-        Ok(Some(explained(&row, sending, now, &self.rules(&row.tenant))))
+        let both = row.zip(judged);
+        Ok(both.map(|(row, judged)| explained(&row, &judged, now, &self.rules(&row.tenant))))
     }
 }
 
@@ -184,26 +189,15 @@ fn planned((tenant, service, day): &DayKey) -> PlannedDay {
     }
 }
 
-impl PlannedDay {
-    fn is_empty(&self) -> bool {
-        [self.due, self.ended, self.never_dispatched, self.moved, self.doubtful.len()] == [0; 5]
-    }
-}
-
-fn explained(row: &JobRow, sending: bool, now: DateTime<Utc>, rules: &TenantRules) -> Explanation {
-    let judged = DueJob {
-        id: row.id,
-        tenant: row.tenant.clone(),
-        channel: row.channel,
-        stage: row.stage,
-        purge_day: row.purge_day,
-        purge_at: row.purge_at,
-        send_at: row.send_at,
-        sending,
-    };
-    let held_by = match judge(&judged, now, rules) {
+fn explained(
+    row: &JobRow,
+    judged: &DueJob,
+    now: DateTime<Utc>,
+    rules: &TenantRules,
+) -> Explanation {
+    let held_by = match judge(judged, now, rules) {
         _ if row.purged_at.is_some() => None,
-        _ if sending => Some("sending"),
+        _ if judged.sending => Some("sending"),
         Verdict::Held(doubt) | Verdict::Later { listed: Some(doubt), .. } => Some(doubt.code()),
         Verdict::Kept | Verdict::Due(_) | Verdict::Later { listed: None, .. } => None,
     };

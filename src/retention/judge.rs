@@ -132,12 +132,7 @@ fn is_too_old(job: &DueJob, now: DateTime<Utc>, rules: &TenantRules) -> bool {
 
 /// The earliest later day on which the delivery could be due: the day it grows
 /// too old, or, where that is over, the day it would be due if it left now.
-fn later(
-    job: &DueJob,
-    now: DateTime<Utc>,
-    rules: &TenantRules,
-    listed: Option<Doubt>,
-) -> Verdict {
+fn later(job: &DueJob, now: DateTime<Utc>, rules: &TenantRules, listed: Option<Doubt>) -> Verdict {
     let too_old_on = job
         .send_at
         .checked_add_signed(rules.undispatched_max)

@@ -38,6 +38,8 @@ fn delivery(stage: Stage, sent: DateTime<Utc>, dispatched: bool, rules: &TenantR
         purge_day: purge.purge_day,
         purge_at: dispatched.then_some(purge.purge_at),
         send_at: sent,
+        segment: None,
+        has_work: false,
         sending: false,
     }
 }
@@ -134,7 +136,8 @@ fn no_day_begins_anywhere_after_the_latest_day() {
 }
 
 fn any_instant() -> impl Strategy<Value = DateTime<Utc>> {
-    (0..4_000_i64 * 86_400).prop_map(|seconds| at("2024-01-01T00:00:00Z") + TimeDelta::seconds(seconds))
+    (0..4_000_i64 * 86_400)
+        .prop_map(|seconds| at("2024-01-01T00:00:00Z") + TimeDelta::seconds(seconds))
 }
 
 proptest! {

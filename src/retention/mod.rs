@@ -65,6 +65,7 @@ pub struct Retention {
     announce: Arc<dyn Announce>,
     settings: RetentionSettings,
     memory: Mutex<witness::Memory>,
+    rounds: Mutex<remains::Rounds>,
 }
 
 /// The handles that [`Retention::new`] takes over.
@@ -99,6 +100,12 @@ pub struct RetentionSettings {
     /// How old an empty or unknown segment must be before it is destroyed:
     /// longer than any batch can wait to be written down.
     pub segment_grace: TimeDelta,
+    /// The shortest time after `send_at` at which any tenant's unsent job is
+    /// ended; each tenant's own stands in its rules.
+    pub undispatched_min: TimeDelta,
+    /// How long the key of a job is kept after the job has left the books, so
+    /// that a job sent again is still known.
+    pub dedupe_kept: TimeDelta,
     /// The tenant under whose name the log keeps what belongs to no tenant.
     pub office: TenantId,
     /// Each tenant's calendar.
@@ -194,7 +201,10 @@ pub(crate) type DayKey = (TenantId, Service, i64);
 impl Retention {
     /// Takes over its handles.
     pub fn new(parts: RetentionParts) -> Self {
-        let RetentionParts {
+        let RetentionParts { db, keys, blobs, clock, entropy, scribe, witness, announce, settings } =
+            parts;
+        let (memory, rounds) = (Mutex::default(), Mutex::default());
+        Self {
             db,
             keys,
             blobs,
@@ -204,9 +214,9 @@ impl Retention {
             witness,
             announce,
             settings,
-        } = parts;
-        let memory = Mutex::default();
-        Self { db, keys, blobs, clock, entropy, scribe, witness, announce, settings, memory }
+            memory,
+            rounds,
+        }
     }
 
     /// Destroys what is due now, a bounded portion of it. May run twice, and
@@ -224,7 +234,7 @@ impl Retention {
         self.purge_too_old(now, &mut done).await?;
         self.destroy_segments(now, &mut done).await?;
         self.destroy_mail_keys(now, &mut done).await?;
-        self.drop_months(now, &mut done).await?;
+        self.make_rounds(now, &mut done).await?;
         let idle = done == Done { doubtful: done.doubtful, ..Done::default() };
         Ok(if idle { Tick::Idle } else { Tick::Worked(done) })
     }

@@ -1,26 +1,41 @@
 //! What is left when the documents are dead: segments, mail keys, partitions.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::PoisonError,
+};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Done, Retention, RetentionError};
 use crate::{
     blobs::BlobError,
     domain::{
-        ids::SegmentId,
+        ids::{Epoch, SegmentId},
         log::{Actor, Fact, Kind},
     },
     store::{
         checkpoints,
         ledger::{self, DetailKey, EventDraft, EventRow},
-        retention, workers,
+        retention::{self, SegmentRow},
     },
 };
 
 /// Segments and hours of one tick.
 const PORTION: usize = 200;
+/// Rows of one step through the keys of old jobs.
+const KEYS_STEP: i64 = 1_000;
 const HOURS: &str = "retention/hours";
+
+/// What is only done once in a while: it looks at everything there is.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    last: Option<DateTime<Utc>>,
+    keys_cursor: Vec<u8>,
+}
+
+/// How long after one round the next one is made.
+const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 
 impl Retention {
     /// Destroys segments in which nothing lives: bytes first, then the row.
@@ -29,28 +44,81 @@ impl Retention {
         now: DateTime<Utc>,
         done: &mut Done,
     ) -> Result<(), RetentionError> {
-        let mut tx = self.db.begin().await?;
-        // A segment whose process is dead gets nothing more.
-        let dead = workers::dead_epochs(&mut tx, now).await?;
-        retention::close_segments(&mut tx, &dead, now).await?;
-        tx.commit().await?;
         let mut tx = self.db.read().await?;
         let empty = retention::empty_segments(&mut tx, now, self.settings.segment_grace).await?;
-        let known = retention::known_segments(&mut tx).await?;
         drop(tx);
         for segment in empty.into_iter().take(PORTION) {
             if !self.destroy_bytes(segment).await? {
                 continue;
             }
             let id = segment.0.as_bytes().as_slice();
-            let event = self.of_office(Kind::SegmentDestroyed, now, vec![("segment", id.into())])?;
+            let event =
+                self.of_office(Kind::SegmentDestroyed, now, vec![("segment", id.into())])?;
             let mut tx = self.db.begin().await?;
-            retention::segment_destroyed(&mut tx, segment, now).await?;
-            ledger::append(&mut tx, &[event]).await?;
+            if retention::segment_destroyed(&mut tx, segment, now).await? {
+                ledger::append(&mut tx, &[event]).await?;
+                done.segments = done.segments.saturating_add(1);
+            }
             tx.commit().await?;
-            done.segments = done.segments.saturating_add(1);
         }
-        self.destroy_orphans(&known.into_iter().collect(), now, done).await
+        Ok(())
+    }
+
+    /// Once an hour: closes segments that nobody appends to any more, destroys
+    /// those that no row knows, drops months in which everything is purged,
+    /// and forgets the keys of jobs that left the books long ago.
+    pub(super) async fn make_rounds(
+        &self,
+        now: DateTime<Utc>,
+        done: &mut Done,
+    ) -> Result<(), RetentionError> {
+        if !self.is_time_for_rounds(now) {
+            return Ok(());
+        }
+        let mut tx = self.db.read().await?;
+        let known = retention::known_segments(&mut tx, None).await?;
+        drop(tx);
+        self.close_left_behind(&known, now).await?;
+        self.destroy_orphans(&known.iter().map(|row| row.id).collect(), now, done).await?;
+        self.drop_months(now, done).await?;
+        self.forget_keys(now).await
+    }
+
+    fn is_time_for_rounds(&self, now: DateTime<Utc>) -> bool {
+        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = rounds.last.map(|last| now.signed_duration_since(last));
+        let due = since.is_none_or(|since| since >= BETWEEN_ROUNDS || since < TimeDelta::zero());
+        if due {
+            rounds.last = Some(now);
+        }
+        due
+    }
+
+    /// A process appends to its newest segment only; the older ones of the
+    /// same process are closed once no batch can be waiting for its commit.
+    async fn close_left_behind(
+        &self,
+        known: &[SegmentRow],
+        now: DateTime<Utc>,
+    ) -> Result<(), RetentionError> {
+        let mut newest: HashMap<Epoch, SegmentId> = HashMap::new();
+        for row in known {
+            let latest = newest.entry(row.epoch).or_insert(row.id);
+            *latest = row.id.max(*latest);
+        }
+        let left: Vec<SegmentId> = known
+            .iter()
+            .filter(|row| row.closed_at.is_none() && newest.get(&row.epoch) != Some(&row.id))
+            .filter(|row| self.is_old(row.id, now))
+            .map(|row| row.id)
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        retention::close_segments(&mut tx, &left, now).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Destroys segments that no row knows: written, but never committed.
@@ -65,6 +133,18 @@ impl Retention {
             let gone = self.destroy_bytes(segment).await?;
             done.segments = done.segments.saturating_add(usize::from(gone));
         }
+        Ok(())
+    }
+
+    /// Takes one step through the keys of jobs.
+    async fn forget_keys(&self, now: DateTime<Utc>) -> Result<(), RetentionError> {
+        let Some(before) = now.checked_sub_signed(self.settings.dedupe_kept) else { return Ok(()) };
+        let rounds = || self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursor = rounds().keys_cursor.clone();
+        let mut tx = self.db.begin().await?;
+        retention::forget_keys(&mut tx, before, &mut cursor, KEYS_STEP).await?;
+        tx.commit().await?;
+        rounds().keys_cursor = cursor;
         Ok(())
     }
 
@@ -84,7 +164,8 @@ impl Retention {
         };
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let opened = DateTime::from_timestamp(seconds, nanos);
-        let until = opened.and_then(|opened| opened.checked_add_signed(self.settings.segment_grace));
+        let until =
+            opened.and_then(|opened| opened.checked_add_signed(self.settings.segment_grace));
         until.is_some_and(|until| until <= now)
     }
 
@@ -103,7 +184,8 @@ impl Retention {
         let live = self.keys.live_mail_hours_before(before).await?;
         let mut tx = self.db.read().await?;
         for hour in live {
-            if hours.len() < PORTION && retention::unsettled_on_mail_hour(&mut tx, hour).await? == 0 {
+            if hours.len() < PORTION && retention::unsettled_on_mail_hour(&mut tx, hour).await? == 0
+            {
                 hours.push(hour);
             }
         }
@@ -118,7 +200,11 @@ impl Retention {
         self.finish_hours(now, done).await
     }
 
-    async fn finish_hours(&self, now: DateTime<Utc>, done: &mut Done) -> Result<(), RetentionError> {
+    async fn finish_hours(
+        &self,
+        now: DateTime<Utc>,
+        done: &mut Done,
+    ) -> Result<(), RetentionError> {
         let mut tx = self.db.read().await?;
         let note = checkpoints::get(&mut tx, HOURS).await?;
         drop(tx);
@@ -143,19 +229,15 @@ impl Retention {
     }
 
     /// Drops partitions of months in which everything is purged.
-    pub(super) async fn drop_months(
-        &self,
-        now: DateTime<Utc>,
-        done: &mut Done,
-    ) -> Result<(), RetentionError> {
+    async fn drop_months(&self, now: DateTime<Utc>, done: &mut Done) -> Result<(), RetentionError> {
         let mut tx = self.db.read().await?;
         let months = retention::droppable_months(&mut tx, now).await?;
         drop(tx);
         for month in months {
             let mut tx = self.db.begin().await?;
-            retention::drop_month(&mut tx, &month).await?;
+            let dropped = retention::drop_month(&mut tx, &month).await?;
             tx.commit().await?;
-            done.months = done.months.saturating_add(1);
+            done.months = done.months.saturating_add(usize::from(dropped));
         }
         Ok(())
     }

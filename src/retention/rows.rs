@@ -7,9 +7,9 @@
 //! is still to come, and one whose key a broken neighbour holds. Their own
 //! wrapped key is cleared with the row; the day key follows on its day.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     DayKey, Done, News, Retention, RetentionError,
@@ -19,13 +19,15 @@ use super::{
 use crate::{
     domain::{
         event::EventKind,
+        ids::JobId,
         log::{Actor, Kind},
         reason::Reason,
     },
     store::{
-        ledger::{DetailKey, EventDraft, EventRow},
-        outbox::{self, OutboxRow},
-        retention::{self, DueJob},
+        Tx,
+        ledger::{DetailKey, EventDraft},
+        outbox::OutboxRow,
+        retention::{self, DueJob, PurgeJob},
     },
 };
 
@@ -44,7 +46,8 @@ impl Retention {
             let mut tx = self.db.read().await?;
             let due = retention::due(&mut tx, latest_day(now), now, self.settings.batch).await?;
             drop(tx);
-            let due: Vec<(DueJob, Why)> = due.into_iter().filter_map(|job| self.due(job, now)).collect();
+            let due: Vec<(DueJob, Why)> =
+                due.into_iter().filter_map(|job| self.due(job, now)).collect();
             let days = due.iter().map(|(job, _)| day_key(job)).filter(|day| !settled.contains(day));
             let days: HashSet<DayKey> = days.collect();
             self.settle_days(days.into_iter().collect(), now, settled, done).await?;
@@ -63,7 +66,7 @@ impl Retention {
     ) -> Result<(), RetentionError> {
         for _ in 0..BATCHES_MAX {
             let mut tx = self.db.read().await?;
-            let old = retention::old_undispatched(&mut tx, now, self.settings.batch).await?;
+            let old = self.old_undispatched(&mut tx, now, self.settings.batch).await?;
             drop(tx);
             let old: Vec<(DueJob, Why)> = old
                 .into_iter()
@@ -75,6 +78,23 @@ impl Retention {
             }
         }
         Ok(())
+    }
+
+    /// Deliveries that may have waited too long to be sent.
+    pub(super) async fn old_undispatched(
+        &self,
+        tx: &mut Tx,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<DueJob>, RetentionError> {
+        let before = now.checked_sub_signed(self.settings.undispatched_min).unwrap_or(now);
+        // The bound is exclusive, and a job that is just too old is.
+        let before = before.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(before);
+        let mut old = Vec::new();
+        for id in retention::old_undispatched(tx, before, limit).await? {
+            old.extend(retention::due_one(tx, id).await?);
+        }
+        Ok(old)
     }
 
     fn due(&self, job: DueJob, now: DateTime<Utc>) -> Option<(DueJob, Why)> {
@@ -94,22 +114,22 @@ impl Retention {
         if due.is_empty() {
             return Ok(false);
         }
-        let mut events = Vec::with_capacity(due.len());
+        let mut items = Vec::with_capacity(due.len());
         let mut news = Vec::new();
         for (job, why) in due {
-            let (event, told) = self.epitaph(job, *why, now)?;
-            events.push(event);
+            let (item, told) = self.epitaph(job, *why, now)?;
+            items.push(item);
             news.extend(told);
         }
         let mut tx = self.db.begin().await?;
-        let ids: Vec<_> = due.iter().map(|(job, _)| job.id).collect();
-        let gone = retention::purge(&mut tx, &ids, now, &events).await?;
-        news.retain(|row: &OutboxRow| row.job.is_some_and(|job| gone.contains(&job)));
-        outbox::add(&mut tx, &news).await?;
+        let gone = retention::purge(&mut tx, now, &items, &news).await?;
         tx.commit().await?;
-        let unsent: BTreeMap<_, _> = due.iter().map(|(job, why)| (job.id, *why)).collect();
-        let unsent =
-            gone.iter().filter(|id| unsent.get(id) == Some(&Why::NeverDispatched)).count();
+        let unsent: HashSet<JobId> = due
+            .iter()
+            .filter(|(_, why)| *why == Why::NeverDispatched)
+            .map(|(job, _)| job.id)
+            .collect();
+        let unsent = gone.iter().filter(|id| unsent.contains(id)).count();
         done.purged = done.purged.saturating_add(gone.len());
         done.never_dispatched = done.never_dispatched.saturating_add(unsent);
         Ok(!gone.is_empty())
@@ -121,12 +141,10 @@ impl Retention {
         job: &DueJob,
         why: Why,
         now: DateTime<Utc>,
-    ) -> Result<(EventRow, Option<OutboxRow>), RetentionError> {
+    ) -> Result<(PurgeJob, Option<OutboxRow>), RetentionError> {
         let (kind, code) = match why {
             Why::WindowClosed | Why::Ended => (Kind::Purged, None),
-            Why::NeverDispatched => {
-                (Kind::NeverDispatched, Some(Reason::NeverDispatched.code()))
-            }
+            Why::NeverDispatched => (Kind::NeverDispatched, Some(Reason::NeverDispatched.code())),
         };
         let mut facts = vec![("purge_day", job.purge_day.into())];
         if let Some(at) = job.purge_at {
@@ -145,7 +163,8 @@ impl Retention {
         })?;
         let kind = EventKind::Purged;
         let news = News { kind, tenant: &job.tenant, job: job.id, code, at: now };
-        Ok((event, self.announce.announce(&news)?))
+        let item = PurgeJob { id: job.id, reason: code.map(str::to_owned), event };
+        Ok((item, self.announce.announce(&news)?))
     }
 }
 

@@ -40,7 +40,8 @@ impl Retention {
         let tolerance = self.settings.clock_tolerance;
         match self.with_memory(|memory| memory.look(look, noted, jumped, tolerance)) {
             Opinion::Agreed => {
-                self.note(now, NONE, hold.map(|_| (Kind::ClockReleased, TimeDelta::zero()))).await?;
+                self.note(now, NONE, hold.map(|_| (Kind::ClockReleased, TimeDelta::zero())))
+                    .await?;
                 Ok(None)
             }
             Opinion::Apart { by, jumped } => {

@@ -26,10 +26,10 @@ use crate::{
         reason::Reason,
     },
     store::{
-        jobs::JobRow,
+        jobs::{self, JobRow},
         ledger,
-        outbox,
         postal::{self, BatchRow},
+        work,
     },
 };
 
@@ -40,12 +40,6 @@ const CUT_OFF_SECOND: TimeDelta = TimeDelta::seconds(1);
 /// Makes batches and hands them over.
 #[derive(Clone, Debug)]
 pub struct HandOver(pub Arc<PostRoom>);
-
-/// What became of a letter that was to be handed over.
-enum Ready {
-    Piece(Box<Piece>),
-    Parked,
-}
 
 impl HandOver {
     /// Finishes what was begun, then hands over one batch of what is due. May
@@ -59,7 +53,12 @@ impl HandOver {
         let begun = postal::unfinished_batches(&mut tx, room.partner.name()).await?;
         drop(tx);
         for batch in begun {
-            moved = moved.saturating_add(self.finish(&batch, now).await?);
+            let mut tx = room.db.begin().await?;
+            let mine = postal::adopt_batch(&mut tx, room.epoch, batch.id, now).await?;
+            tx.commit().await?;
+            if mine {
+                moved = moved.saturating_add(self.finish(&batch, now).await?);
+            }
         }
         if let Some(batch) = self.make(now).await? {
             moved = moved.saturating_add(self.finish(&batch, now).await?);
@@ -68,40 +67,59 @@ impl HandOver {
     }
 
     /// Writes down the next batch: the letters of the earliest cut-off that is
-    /// over, as many as fit.
+    /// over, as many as fit. The others are given back in the same breath.
     async fn make(&self, now: DateTime<Utc>) -> Result<Option<BatchRow>, RoomError> {
         let room = &*self.0;
         let closed = now.checked_sub_signed(CUT_OFF_SECOND).unwrap_or(now);
-        let limit = room.settings.batch_pieces_max;
+        let (name, limit) = (room.partner.name(), room.settings.batch_pieces_max);
         let mut tx = room.db.begin().await?;
-        let ready = postal::ready_pieces(&mut tx, room.partner.name(), closed, limit).await?;
-        let Some(cutoff_at) = ready.iter().map(|piece| piece.run_at).min() else { return Ok(None) };
-        let mut bytes = 0_u64;
-        let jobs: Vec<JobId> = ready
-            .iter()
-            .filter(|piece| piece.run_at == cutoff_at)
-            .take_while(|piece| {
-                let before = bytes;
-                let pdf = piece.job.pdf_len.and_then(|len| u64::try_from(len).ok());
-                bytes = bytes.saturating_add(pdf.unwrap_or(0));
-                before == 0 || bytes <= room.settings.batch_bytes_max
-            })
-            .map(|piece| piece.job.id)
-            .collect();
+        let ready = postal::ready_pieces(&mut tx, room.epoch, name, closed, limit).await?;
+        let mut letters = Vec::with_capacity(ready.len());
+        for leased in ready {
+            if let Some(row) = work::lock(&mut tx, leased.job.id).await? {
+                letters.push((row.run_at, leased.job));
+            }
+        }
+        let Some(cutoff_at) = letters.iter().map(|(run_at, _)| *run_at).min() else {
+            return Ok(None);
+        };
+        let (jobs, rest) = self.portion(&letters, cutoff_at);
         let batch = BatchRow {
             id: BatchId(room.entropy.id(now)?),
-            partner: room.partner.name().to_owned(),
+            partner: name.to_owned(),
             cutoff_at,
             made_at: now,
             handed_at: None,
             piece_count: i64::try_from(jobs.len()).unwrap_or(i64::MAX),
         };
+        work::give_back(&mut tx, room.epoch, &rest).await?;
         let taken = postal::make_batch(&mut tx, room.epoch, &batch, &jobs).await?;
         if taken.is_empty() {
             return Ok(None);
         }
         tx.commit().await?;
         Ok(Some(batch))
+    }
+
+    /// Which letters go into the batch of this cut-off, and which do not.
+    fn portion(
+        &self,
+        letters: &[(DateTime<Utc>, JobRow)],
+        cutoff_at: DateTime<Utc>,
+    ) -> (Vec<JobId>, Vec<JobId>) {
+        let (mut jobs, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+        for (run_at, job) in letters {
+            let pdf = job.pdf_len.and_then(|len| u64::try_from(len).ok()).unwrap_or(0);
+            let with = bytes.saturating_add(pdf);
+            let fits = jobs.is_empty() || with <= self.0.settings.batch_bytes_max;
+            if *run_at == cutoff_at && fits {
+                bytes = with;
+                jobs.push(job.id);
+            } else {
+                rest.push(job.id);
+            }
+        }
+        (jobs, rest)
     }
 
     /// Hands a written-down batch over and writes down the receipt. Answers
@@ -117,19 +135,24 @@ impl HandOver {
         if !room.partner.knows(&batch).await? {
             let mut pieces = Vec::new();
             for job in self.jobs_of(row.id).await? {
-                match self.open(&job, now).await? {
-                    Ready::Piece(piece) => pieces.push(*piece),
-                    Ready::Parked => {}
-                }
+                pieces.extend(self.open(&job, now).await?);
             }
-            // An empty batch is not handed over, only closed.
+            // A batch from which all were withdrawn is only closed.
             if !pieces.is_empty() {
                 room.partner.hand_over(&batch, pieces.into()).await?;
             }
         }
+        self.write_receipt(row, now).await
+    }
+
+    async fn write_receipt(&self, row: &BatchRow, now: DateTime<Utc>) -> Result<usize, RoomError> {
+        let room = &*self.0;
         let jobs = self.jobs_of(row.id).await?;
-        let mut events = Vec::with_capacity(jobs.len());
-        for job in &jobs {
+        let silent_after = now.checked_add_signed(room.settings.silent_after).unwrap_or(now);
+        let mut tx = room.db.begin().await?;
+        let handed = postal::batch_handed(&mut tx, row.id, now, silent_after).await?;
+        let mut events = Vec::with_capacity(handed.len());
+        for job in jobs.iter().filter(|job| handed.contains(&job.id)) {
             let facts = vec![
                 ("batch", row.id.0.into()),
                 ("partner", row.partner.as_str().into()),
@@ -137,13 +160,9 @@ impl HandOver {
             ];
             events.push(room.event(job, Kind::HandedOver, Actor::Worker, None, now, facts)?);
         }
-        let silent_after = now.checked_add_signed(room.settings.silent_after).unwrap_or(now);
-        let mut tx = room.db.begin().await?;
-        if postal::batch_handed(&mut tx, row.id, now, silent_after).await? {
-            ledger::append(&mut tx, &events).await?;
-        }
+        ledger::append(&mut tx, &events).await?;
         tx.commit().await?;
-        Ok(jobs.len())
+        Ok(handed.len())
     }
 
     /// The deliveries of a batch that are still in it.
@@ -152,13 +171,13 @@ impl HandOver {
         let pieces = postal::pieces_of(&mut tx, batch).await?;
         let mut jobs = Vec::with_capacity(pieces.len());
         for piece in pieces {
-            jobs.extend(crate::store::jobs::get(&mut tx, Some(&piece.tenant), piece.job).await?);
+            jobs.extend(jobs::get(&mut tx, Some(&piece.tenant), piece.job).await?);
         }
         Ok(jobs)
     }
 
     /// Opens a letter, or parks it.
-    async fn open(&self, job: &JobRow, now: DateTime<Utc>) -> Result<Ready, RoomError> {
+    async fn open(&self, job: &JobRow, now: DateTime<Utc>) -> Result<Option<Piece>, RoomError> {
         let room = &*self.0;
         let opened = match room.opener.open(job).await {
             Ok(opened) => opened,
@@ -185,7 +204,7 @@ impl HandOver {
                 return self.park(job, Reason::PayloadUnreadable, now).await;
             }
         }
-        Ok(Ready::Piece(Box::new(Piece {
+        Ok(Some(Piece {
             id: PieceId::of(job.id),
             job: job.id,
             pdf: opened.pdf,
@@ -193,18 +212,23 @@ impl HandOver {
             sha256,
             address,
             options: room.settings.options,
-        })))
+        }))
     }
 
-    async fn park(&self, job: &JobRow, reason: Reason, now: DateTime<Utc>) -> Result<Ready, RoomError> {
+    async fn park(
+        &self,
+        job: &JobRow,
+        reason: Reason,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Piece>, RoomError> {
         let room = &*self.0;
         let code = reason.code();
         let event = room.event(job, Kind::Parked, Actor::Worker, Some(code), now, Vec::new())?;
         let news = room.news(job, EventKind::Parked, Some(code), now).await?;
         let mut tx = room.db.begin().await?;
-        postal::withdraw(&mut tx, job.id, code, event, news.as_slice()).await?;
+        postal::withdraw(&mut tx, room.epoch, job.id, code, event, news.as_slice()).await?;
         tx.commit().await?;
         tracing::warn!(job.id = %job.id, code, "a letter cannot be handed over");
-        Ok(Ready::Parked)
+        Ok(None)
     }
 }

@@ -22,13 +22,14 @@ use crate::{
     domain::{
         calendar::retention::start_of_day,
         event::EventKind,
-        ids::{BatchId, JobId},
+        ids::BatchId,
         log::{Actor, Fact, Kind},
         reason::Reason,
+        stage::Stage,
     },
     store::{
         jobs::{self, JobRow},
-        postal::{self, Answer, PieceRow},
+        postal::{self, Answer, PieceRow, PieceState},
     },
 };
 
@@ -50,7 +51,10 @@ impl Answers {
         let inbox = self.0.partner.answers().await?;
         let mut moved = 0_usize;
         for refused in &inbox.refused {
-            tracing::warn!(code = refused.fault.code(), "an answer file of the partner was put aside");
+            tracing::warn!(
+                code = refused.fault.code(),
+                "an answer file of the partner was put aside"
+            );
         }
         for file in inbox.files {
             moved = moved.saturating_add(self.take_in(file).await?);
@@ -120,12 +124,19 @@ impl Answers {
     }
 
     /// Moves a letter forward by one answer. False when it said nothing new.
-    async fn advance(&self, job: &JobRow, row: &AnswerRow, now: DateTime<Utc>) -> Result<bool, RoomError> {
+    async fn advance(
+        &self,
+        job: &JobRow,
+        row: &AnswerRow,
+        now: DateTime<Utc>,
+    ) -> Result<bool, RoomError> {
         let room = &*self.0;
         let mut facts: Vec<(&'static str, Fact)> =
             vec![("batch", row.batch.0.into()), ("piece", row.piece.as_str().into())];
-        let (kind, code, answer, clock, news) = match &row.said {
-            Said::Accepted => (Kind::Dispatched, None, Answer::Accepted { at: now }, None, EventKind::Dispatched),
+        let (kind, code, answer, day, news) = match &row.said {
+            Said::Accepted => {
+                (Kind::Dispatched, None, Answer::Accepted { at: now }, None, EventKind::Dispatched)
+            }
             Said::Rejected { reason } => {
                 facts.push(("said", reason.as_str().into()));
                 let code = Reason::PartnerRejected.code();
@@ -145,26 +156,31 @@ impl Answers {
                 (Kind::Returned, Some(code), answer, Some(*on), EventKind::Undeliverable)
             }
         };
-        let started = match clock {
+        let clock = match day {
             Some(day) => {
                 let zone = (room.settings.zone_of)(&job.tenant);
                 // The partner names a day, not an instant: that day, wherever
                 // the tenant is.
-                let noon = start_of_day(zone, day).unwrap_or(now);
-                let started = room.start_clock(job, noon).await?;
-                facts.push(("purge_at", started.purge.purge_at.timestamp_micros().into()));
-                Some(started)
+                let first = start_of_day(zone, day).unwrap_or(now);
+                let clock = room.start_clock(job, first).await?;
+                facts.push(("purge_at", clock.purge_at.timestamp_micros().into()));
+                Some(clock)
             }
             None => None,
         };
         let event = room.event(job, kind, Actor::Partner, code, now, facts)?;
-        let told = room.news(job, news, code, now).await?;
+        // A posting is only news where the acceptance has not been heard of.
+        let told = match (&row.said, job.stage) {
+            (Said::Posted { .. }, stage) if stage != Stage::Sealed => None,
+            _ => room.news(job, news, code, now).await?,
+        };
         let mut tx = room.db.begin().await?;
-        let stage =
-            postal::piece_answer(&mut tx, job.id, answer, started.as_ref().map(super::room::Started::clock), event, told.as_slice())
-                .await?;
+        let before = postal::piece(&mut tx, job.id).await?.map(|piece| piece.state);
+        postal::piece_answer(&mut tx, job.id, &answer, clock.as_ref(), event, told.as_slice())
+            .await?;
+        let after = postal::piece(&mut tx, job.id).await?.map(|piece| piece.state);
         tx.commit().await?;
-        Ok(stage.is_some())
+        Ok(after != before)
     }
 
     /// Destroys what was laid out for a batch, once the partner has said
@@ -173,7 +189,7 @@ impl Answers {
         let mut tx = self.0.db.read().await?;
         let pieces = postal::pieces_of(&mut tx, batch).await?;
         drop(tx);
-        if !pieces.is_empty() && pieces.iter().all(PieceRow::is_answered) {
+        if !pieces.is_empty() && pieces.iter().all(|piece| piece.state > PieceState::Handed) {
             self.0.partner.empty(&batch).await?;
         }
         Ok(())
@@ -186,10 +202,4 @@ fn plausible(on: NaiveDate, letter: &PieceRow, now: DateTime<Utc>) -> bool {
     let earliest = letter.handed_at.and_then(|at| at.checked_sub_signed(DAYS_BEFORE));
     let earliest = earliest.map(|at| at.date_naive());
     latest.is_some_and(|latest| on <= latest) && earliest.is_none_or(|earliest| on >= earliest)
-}
-
-/// Which letters were talked about; for tests.
-#[cfg(test)]
-pub(super) fn ids(rows: &[PieceRow]) -> Vec<JobId> {
-    rows.iter().map(|row| row.job).collect()
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::SharedClock,
     crypto::{CryptoError, delivery::DeliveryKey},
     domain::{
-        calendar::retention::{OutsideCalendar, Purge, RetentionClock},
+        calendar::retention::{OutsideCalendar, RetentionClock},
         event::EventKind,
         ids::{Epoch, JobId, TenantId},
         log::{Actor, Fact, Kind},
@@ -30,6 +30,7 @@ use crate::{
         keyring::{KeyError, KeyRing, Service},
         ledger::{DetailKey, EventDraft, EventRow, Scribe, ScribeError},
         outbox::OutboxRow,
+        postal::PieceClock,
     },
 };
 
@@ -169,13 +170,6 @@ pub enum RoomError {
     NoEntropy(#[from] crate::entropy::NoEntropy),
 }
 
-/// A delivery's clock, started: what goes into its row.
-pub(super) struct Started {
-    pub(super) purge: Purge,
-    /// The new wrap of its key, where its purge day is later than its key's.
-    pub(super) rewrapped: Option<Vec<u8>>,
-}
-
 impl PostRoom {
     /// Starts the retention clock of a letter. Its key moves to the purge day
     /// if that is later, never to an earlier one.
@@ -183,24 +177,25 @@ impl PostRoom {
         &self,
         job: &JobRow,
         dispatched: DateTime<Utc>,
-    ) -> Result<Started, RoomError> {
+    ) -> Result<PieceClock, RoomError> {
         let zone = (self.settings.zone_of)(&job.tenant);
-        let mut purge = self.settings.clock.purge(dispatched, zone)?;
-        if purge.purge_day <= job.purge_day {
-            purge.purge_day = job.purge_day;
-            return Ok(Started { purge, rewrapped: None });
+        let purge = self.settings.clock.purge(dispatched, zone)?;
+        let (purge_at, purge_day) = (purge.purge_at, purge.purge_day.max(job.purge_day));
+        let mut clock = PieceClock { purge_at, purge_day, rewrapped: None };
+        if purge_day > job.purge_day
+            && let Some(key) = self.delivery_key(job).await?
+        {
+            let day = self.keys.day_key(&job.tenant, Service::Postal, purge_day).await?;
+            clock.rewrapped = Some(key.wrap(&day, &job.tenant, job.id, &self.entropy)?);
         }
-        let Some(key) = self.delivery_key(job).await? else {
-            // Purged meanwhile: there is nothing left to wrap.
-            return Ok(Started { purge, rewrapped: None });
-        };
-        let day = self.keys.day_key(&job.tenant, Service::Postal, purge.purge_day).await?;
-        let rewrapped = Some(key.wrap(&day, &job.tenant, job.id, &self.entropy)?);
-        Ok(Started { purge, rewrapped })
+        Ok(clock)
     }
 
     /// The key of a letter; none when it was destroyed.
-    pub(super) async fn delivery_key(&self, job: &JobRow) -> Result<Option<DeliveryKey>, RoomError> {
+    pub(super) async fn delivery_key(
+        &self,
+        job: &JobRow,
+    ) -> Result<Option<DeliveryKey>, RoomError> {
         let Some(wrapped) = &job.wrapped_key else { return Ok(None) };
         let day = self.keys.existing_day_key(&job.tenant, Service::Postal, job.purge_day).await;
         match day {
@@ -291,6 +286,9 @@ impl fmt::Debug for OpenedPiece {
 
 impl fmt::Debug for News<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("News").field("kind", &self.kind).field("job", &self.job).finish_non_exhaustive()
+        f.debug_struct("News")
+            .field("kind", &self.kind)
+            .field("job", &self.job)
+            .finish_non_exhaustive()
     }
 }

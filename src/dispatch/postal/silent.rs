@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::room::{PostRoom, RoomError, Started, Tick};
+use super::room::{PostRoom, RoomError, Tick};
 use crate::{
     domain::{
         event::EventKind,
@@ -59,13 +59,13 @@ impl Silent {
         let job = jobs::get(&mut tx, Some(&piece.tenant), piece.job).await?;
         drop(tx);
         let Some(job) = job else { return Ok(()) };
-        let started = room.start_clock(&job, piece.handed_at.unwrap_or(now)).await?;
+        let clock = room.start_clock(&job, piece.handed_at.unwrap_or(now)).await?;
         let code = Reason::PartnerSilent.code();
-        let facts = vec![("purge_at", started.purge.purge_at.timestamp_micros().into())];
+        let facts = vec![("purge_at", clock.purge_at.timestamp_micros().into())];
         let event = room.event(&job, Kind::Parked, Actor::Worker, Some(code), now, facts)?;
         let news = room.news(&job, EventKind::Parked, Some(code), now).await?;
         let mut tx = room.db.begin().await?;
-        postal::piece_silent(&mut tx, job.id, Started::clock(&started), code, event, news.as_slice()).await?;
+        postal::fell_silent(&mut tx, job.id, code, &clock, event, news.as_slice()).await?;
         tx.commit().await?;
         tracing::warn!(job.id = %job.id, "the print partner gave no posting date");
         Ok(())
