@@ -152,8 +152,6 @@ impl Pages {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_auto_escape_callback(|_| AutoEscape::Html);
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
         for (name, source) in TEMPLATES {
             env.add_template(name, source).map_err(|_| GatewayError::BuiltIn("templates"))?;
         }
@@ -196,8 +194,8 @@ impl Pages {
         let frame = context! {
             lang => locale.tag(),
             t => self.words.of(locale),
-            style => self.style.path,
-            icon => self.icon.path,
+            style => &self.style.path,
+            icon => &self.icon.path,
             switch => [
                 context! { tag => "ja", name => "日本語" },
                 context! { tag => "en", name => "English" },
