@@ -49,7 +49,12 @@ impl Key {
     /// The subkey for one use: HKDF-SHA256 (RFC 5869), expansion only, with
     /// this key as the pseudorandom key and `label` as info. The same label
     /// gives the same subkey; no subkey tells anything about another.
-    #[expect(clippy::expect_used, reason = "32 bytes are below every limit of HKDF-SHA256")]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "32 bytes are below every limit of HKDF-SHA256"
+    )]
+    #[must_use]
     pub fn derive(&self, label: &str) -> Self {
         let mut subkey = Self(Box::new([0; 32]));
         let info = [label.as_bytes()];

@@ -1,4 +1,11 @@
 //! Round trips, ranges, and everything that must be refused.
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "test lengths are small"
+)]
 
 use proptest::prelude::*;
 

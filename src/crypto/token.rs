@@ -13,7 +13,7 @@
 //! It refuses every text that is not exactly what [`LinkToken::text`] writes:
 //! other lengths, padding, characters outside the alphabet, stray bits.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use data_encoding::BASE64URL_NOPAD;
@@ -34,8 +34,8 @@ const DAY_ZERO: i64 = 18_262;
 /// The keys of one key id.
 #[derive(Debug)]
 struct KeyPair {
-    tag: Key,
-    pepper: Key,
+    tag: Arc<Key>,
+    pepper: Arc<Key>,
 }
 
 /// The keys behind links: one pair per key id, and which of them mints.
@@ -47,14 +47,24 @@ pub struct LinkKeys {
 
 impl LinkKeys {
     /// Begins a set with the pair that mints.
-    pub fn new(key_id: u8, tag: Key, pepper: Key) -> Self {
+    pub fn new(key_id: u8, tag: Arc<Key>, pepper: Arc<Key>) -> Self {
         Self { pairs: BTreeMap::from([(key_id, KeyPair { tag, pepper })]), minting: key_id }
     }
 
     /// Adds a pair whose tokens are still, or already, good.
     #[must_use]
-    pub fn with(mut self, key_id: u8, tag: Key, pepper: Key) -> Self {
+    pub fn with(mut self, key_id: u8, tag: Arc<Key>, pepper: Arc<Key>) -> Self {
         self.pairs.insert(key_id, KeyPair { tag, pepper });
+        self
+    }
+
+    /// Mints with another pair of the set from now on; an id that is not in
+    /// the set changes nothing.
+    #[must_use]
+    pub fn minting_with(mut self, key_id: u8) -> Self {
+        if self.pairs.contains_key(&key_id) {
+            self.minting = key_id;
+        }
         self
     }
 
@@ -168,9 +178,10 @@ impl LinkToken {
 }
 
 fn tag_of(key: &Key, signed: &[u8]) -> [u8; 9] {
+    let mut tag = [0; 9];
     let print = prints::mac(key, "kakitome link tag v1", &[signed]);
-    let [a, b, c, d, e, f, g, h, i, ..] = print;
-    [a, b, c, d, e, f, g, h, i]
+    tag.iter_mut().zip(print).for_each(|(to, from)| *to = from);
+    tag
 }
 
 impl Drop for LinkToken {
@@ -195,8 +206,8 @@ mod tests {
 
     use super::*;
 
-    fn key(byte: u8) -> Key {
-        Key::take(&mut [byte; 32])
+    fn key(byte: u8) -> Arc<Key> {
+        Arc::new(Key::take(&mut [byte; 32]))
     }
 
     fn keys() -> LinkKeys {
@@ -263,11 +274,11 @@ mod tests {
         let text = token.text();
         let refusal = |text: &str| LinkToken::parse(text, &keys()).err();
         assert_eq!(refusal(""), Some(BadToken::Length), "empty");
-        assert_eq!(refusal(&text[1..]), Some(BadToken::Length), "short");
+        assert_eq!(refusal(text.get(1..).unwrap()), Some(BadToken::Length), "short");
         assert_eq!(refusal(&format!("{}=", &*text)), Some(BadToken::Length), "padded");
         assert_eq!(refusal(&"é".repeat(24)), Some(BadToken::Alphabet), "not ASCII");
         for stray in ["+", "/", "=", " ", "\n", "%", "\0"] {
-            let spoiled = format!("{}{stray}", &text[..47]);
+            let spoiled = format!("{}{stray}", text.get(..47).unwrap());
             assert_eq!(refusal(&spoiled), Some(BadToken::Alphabet), "{stray:?}");
         }
     }

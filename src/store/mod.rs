@@ -1,1 +1,4 @@
 //! To be written.
+
+pub mod keyring;
+pub mod keys;
