@@ -258,6 +258,11 @@ fn tenants(config: &Config, found: &mut Findings) {
     let mut users = std::collections::BTreeSet::new();
     for (id, tenant) in &config.tenants {
         let key = |name: &str| format!("tenants.{id}.{name}");
+        found.note(
+            id.as_str().starts_with('-') || id.as_str().ends_with('-'),
+            &format!("tenants.{id}"),
+            "a tenant's short name neither begins nor ends with a hyphen",
+        );
         tenant_texts(id.as_str(), tenant, found);
         found.secret(&key("token"), tenant.token.as_ref());
         for user in &tenant.users {

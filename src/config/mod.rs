@@ -6,8 +6,8 @@
 //! the file: it is named as a path, or as `credential:NAME`, a systemd
 //! credential.
 //!
-//! docs/CONFIGURATION.md is generated from [`reference::KEYS`]; a test compares
-//! that table with these structures.
+//! docs/CONFIGURATION.md is generated from the comments and defaults below, and
+//! a test tries every bound that a comment names.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ids::TenantId, locale::Locale};
 
 mod checks;
-pub mod reference;
 pub mod secret;
 mod span;
 

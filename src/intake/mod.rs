@@ -7,5 +7,6 @@
 //! Every way to fail has one code, and nothing a sender wrote is repeated in it.
 
 pub mod check;
+pub mod desk;
 mod json;
 pub mod parse;
