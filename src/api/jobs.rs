@@ -128,8 +128,16 @@ pub(super) async fn show(
     let job = parse(id)?;
     let mut tx = api.parts.db.read().await.map_err(|error| away(&error))?;
     let row = find(&mut tx, &caller.tenant, job).await?;
-    let link = links::of_job(&mut tx, job).await.map_err(|error| away(&error))?;
+    let link = link_of(&mut tx, job).await.map_err(|error| away(&error))?;
     Ok(Json(shown(row, link)).into_response())
+}
+
+/// The link of a job; the newest, should there ever be two.
+async fn link_of(tx: &mut Tx, job: JobId) -> Result<Option<links::LinkRow>, StoreError> {
+    match links::of_job(tx, job).await?.pop() {
+        Some((day, print)) => links::find(tx, day, &print).await,
+        None => Ok(None),
+    }
 }
 
 /// `POST /v1/jobs/{id}/cancel`.
@@ -159,7 +167,7 @@ pub(super) async fn cancel(
     let personal = dossier::personal(&api.parts.keys, &row).await.ok();
     let news = api.parts.announce.cancelled(&caller.tenant, job, personal.as_ref(), now);
     let outbox: Vec<_> = news.into_iter().collect();
-    let answer = work::cancel(&mut tx, job, now, &event, &outbox).await;
+    let answer = work::cancel(&mut tx, job, now, event, &outbox).await;
     match answer.map_err(|error| away(&error))? {
         CancelAnswer::Cancelled => {
             tx.commit().await.map_err(|error| away(&error))?;

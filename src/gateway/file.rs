@@ -13,7 +13,7 @@ use std::{ops::Range, pin::Pin, sync::Arc};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use bytes::Bytes;
@@ -73,26 +73,39 @@ impl Way {
 
 /// `GET /v/{session}/file`.
 pub(super) async fn view(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
-    serve(&gateway, &request, Way::View, "/file").await
+    serve(&gateway, Asked::of(request, &gateway), Way::View, "/file").await
 }
 
 /// `GET /v/{session}/download`.
 pub(super) async fn download(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
-    serve(&gateway, &request, Way::Save, "/download").await
+    serve(&gateway, Asked::of(request, &gateway), Way::Save, "/download").await
+}
+
+/// A request without its body, which nobody reads.
+struct Asked {
+    head: Parts,
+    visitor: Visitor,
+}
+
+impl Asked {
+    fn of(request: Request, gateway: &Inner) -> Self {
+        let visitor = Visitor::of(&request, &gateway.proxies);
+        Self { head: request.into_parts().0, visitor }
+    }
 }
 
 /// What is about to be handed out.
 struct Handing<'a> {
     found: &'a Found,
-    visitor: Visitor,
+    visitor: &'a Visitor,
     way: Way,
     now: DateTime<Utc>,
 }
 
-async fn serve(gateway: &Arc<Inner>, request: &Request, way: Way, suffix: &str) -> Response {
+async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Response {
     let now = gateway.parts.clock.now();
-    let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
-    let path = request.uri().path().strip_prefix("/v/").unwrap_or_default();
+    let locale = negotiate(&asked.head.uri, &asked.head.headers, Locale::Ja);
+    let path = asked.head.uri.path().strip_prefix("/v/").unwrap_or_default();
     let text = path.strip_suffix(suffix).unwrap_or_default();
     let (_, found) = match gateway.readable(text, now, locale).await {
         Ok(pair) => pair,
@@ -101,9 +114,8 @@ async fn serve(gateway: &Arc<Inner>, request: &Request, way: Way, suffix: &str) 
     let Ok(seat) = Arc::clone(&gateway.downloads).try_acquire_owned() else {
         return gateway.pages.notice(Notice::Trouble, locale);
     };
-    let visitor = Visitor::of(request, &gateway.proxies);
-    let handing = Handing { found: &found, visitor, way, now };
-    match gateway.hand_out(request, &handing, seat).await {
+    let handing = Handing { found: &found, visitor: &asked.visitor, way, now };
+    match gateway.hand_out(&asked.head, &handing, seat).await {
         Ok(response) => response,
         Err(Fault::Dossier(DossierError::Destroyed)) => {
             gateway.pages.notice(Notice::Gone, locale)
@@ -121,7 +133,7 @@ async fn serve(gateway: &Arc<Inner>, request: &Request, way: Way, suffix: &str) 
 impl Inner {
     async fn hand_out(
         self: &Arc<Self>,
-        request: &Request,
+        head: &Parts,
         handing: &Handing<'_>,
         seat: OwnedSemaphorePermit,
     ) -> Result<Response, Fault> {
@@ -131,7 +143,7 @@ impl Inner {
         let artifact = Artifact::open(&self.parts.blobs, &key, job).await?;
         let length = artifact.len();
         let etag = etag(handing.found);
-        let (status, range) = match wanted(request.headers(), &etag, length) {
+        let (status, range) = match wanted(&head.headers, &etag, length) {
             Wanted::Whole => (StatusCode::OK, 0..length),
             Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
             Wanted::Nothing => return Ok(unsatisfiable(length)),
@@ -143,7 +155,7 @@ impl Inner {
             let last = range.end.saturating_sub(1);
             insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes {}-{last}/{length}", range.start));
         }
-        if request.method() == Method::HEAD {
+        if head.method == Method::HEAD {
             return Ok(response);
         }
         let reading = artifact.begin(range.clone()).await?;
@@ -159,7 +171,7 @@ impl Inner {
             ("from_byte", place(range.start)),
             ("to_byte", place(range.end)),
         ];
-        let (link, visitor) = (&handing.found.link, Some(&handing.visitor));
+        let (link, visitor) = (&handing.found.link, Some(handing.visitor));
         let (kind, job) = (Kind::Downloaded, Some(link.job));
         let event = self.event(kind, &link.tenant, job, handing.now, facts, visitor).await?;
         let mut tx = self.parts.db.begin().await?;

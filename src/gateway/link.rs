@@ -50,10 +50,12 @@ enum Opening {
 /// `GET /d/{token}`.
 pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
     let now = gateway.parts.clock.now();
-    let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
     let visitor = Visitor::of(&request, &gateway.proxies);
+    let (head, _) = request.into_parts();
+    let asked = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
+    let locale = asked(Locale::Ja);
     // The raw path: a token has one spelling, and no escapes.
-    let text = request.uri().path().strip_prefix("/d/").unwrap_or_default();
+    let text = head.uri.path().strip_prefix("/d/").unwrap_or_default();
     let (token, link) = match gateway.token(text).await {
         Ok(Some(pair)) => pair,
         Ok(None) => return gateway.guessed(visitor, now, locale),
@@ -65,7 +67,7 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         Err(fault) => return gateway.answer(&fault, None, locale),
     };
     let alive = found.is_alive(now);
-    if request.method() == Method::GET {
+    if head.method == Method::GET {
         let (tenant, job) = (found.link.tenant.clone(), found.link.job);
         gateway.notes.add(Note::Fetched { tenant, job, alive }, now, Some(visitor));
     }
@@ -73,7 +75,6 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         return gateway.pages.notice(Notice::Gone, locale);
     }
     let seen = Seen { token: &token, link: &link, found: &found, now, stale: false };
-    let asked = |otherwise| negotiate(request.uri(), request.headers(), otherwise);
     gateway.link_page(&seen, asked).await
 }
 
@@ -191,7 +192,7 @@ impl Inner {
             contact => display.contact,
             what => what(words, locale, found.job.pages, bytes),
             expires => When::new(words, locale, display.zone, expires, *now),
-            host => self.site.authority,
+            host => &self.site.authority,
             token => token.text().as_str(),
             nonce => prints::page_nonce(&page_key, &link.print, *now),
         };

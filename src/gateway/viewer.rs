@@ -31,8 +31,9 @@ use crate::{
 /// `GET /v/{session}`.
 pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
     let now = gateway.parts.clock.now();
-    let text = request.uri().path().strip_prefix("/v/").unwrap_or_default();
-    let language = |otherwise| negotiate(request.uri(), request.headers(), otherwise);
+    let (head, _) = request.into_parts();
+    let text = head.uri.path().strip_prefix("/v/").unwrap_or_default();
+    let language = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
     let (session, found) = match gateway.readable(text, now, language(Locale::Ja)).await {
         Ok(pair) => pair,
         Err(answer) => return *answer,

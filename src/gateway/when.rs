@@ -5,13 +5,13 @@
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use super::words::Words;
 use crate::domain::locale::Locale;
 
 /// An instant, ready for a template.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct When {
     /// RFC 3339, for `<time datetime>`.
     machine: String,
@@ -23,6 +23,13 @@ pub(super) struct When {
     zone: String,
     /// How long it is until then, roughly and never too long.
     left: Option<String>,
+}
+
+impl From<When> for Value {
+    fn from(when: When) -> Self {
+        let When { machine, day, clock, zone, left } = when;
+        context! { machine, day, clock, zone, left }
+    }
 }
 
 impl When {
