@@ -349,7 +349,7 @@ fn head(
         "Date: ",
         date.as_str(),
         "\r\n",
-        &headers.to_string(),
+        &fold(&headers.to_string()),
         "Message-ID: ",
         order.message_id,
         "\r\nAuto-Submitted: auto-generated\r\nContent-Language: ",
@@ -361,6 +361,18 @@ fn head(
         mail.push_str(piece);
     }
     Ok(())
+}
+
+/// Breaks lines before the address where a name made them long: a line with an
+/// encoded word has at most 76 characters (RFC 2047 §2).
+fn fold(headers: &str) -> String {
+    let lines = headers.split_inclusive("\r\n").map(|line| match line.rsplit_once(" <") {
+        Some((name, address)) if line.len() > 78 && !name.ends_with(':') => {
+            format!("{name}\r\n <{address}")
+        }
+        Some(_) | None => line.to_owned(),
+    });
+    lines.collect()
 }
 
 /// Writes one part: as it is where it is plain ASCII in short lines, in base64
