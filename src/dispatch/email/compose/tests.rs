@@ -143,6 +143,21 @@ fn an_english_mail_is_readable_as_it_travels() {
 }
 
 #[test]
+fn the_buffer_with_the_link_never_grows() {
+    let long = "長".repeat(200);
+    for order in [
+        order(),
+        english(),
+        MailOrder { title: &long, tenant_name: &long, document_number: Some(&long), ..order() },
+    ] {
+        let mail = compose(&order).unwrap();
+        let room = mail.bytes.capacity();
+        // It would have doubled.
+        assert!(room < mail.bytes.len() * 5 / 3 + 1_024, "{room} for {}", mail.bytes.len());
+    }
+}
+
+#[test]
 fn the_same_order_gives_the_same_bytes() {
     let (once, twice) = (compose(&order()).unwrap(), compose(&order()).unwrap());
     assert_eq!(once.bytes, twice.bytes, "no chance and no clock in a mail");
