@@ -234,6 +234,11 @@ impl Catcher {
         }
     }
 
+    fn count_connection(&self) {
+        let mut shelf = self.shelf();
+        shelf.connections = shelf.connections.saturating_add(1);
+    }
+
     fn hear(&self, word: &'static str) {
         let mut shelf = self.shelf();
         if shelf.heard.len() >= 1_000 {
