@@ -12,7 +12,7 @@ use crate::{
     crypto::{CryptoError, Key, wrap},
     domain::{
         event::{EventKind, ResultEvent},
-        ids::{JobId, TenantId},
+        ids::{EventId, JobId, TenantId},
     },
     entropy::Entropy,
     intake::desk::{Announce, News},
@@ -41,7 +41,7 @@ pub struct Told<'a> {
     /// The sender's reference, where it is at hand.
     pub reference: Option<&'a str>,
     /// The reason or refusal code.
-    pub code: Option<&'a str>,
+    pub code: Option<&'static str>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -60,7 +60,7 @@ impl EventMaker {
         if self.config.broker.is_none() || !wanted {
             return Ok(None);
         }
-        let id = self.entropy.id(told.at)?;
+        let id = EventId(self.entropy.id(told.at)?);
         let event = ResultEvent {
             id,
             kind: told.kind,
@@ -68,14 +68,14 @@ impl EventMaker {
             job: told.job,
             key: told.key.map(str::to_owned),
             at: told.at,
-            code: told.code.map(str::to_owned),
+            code: told.code,
             reference: told.reference.map(str::to_owned),
             // Instants of one delivery's events grow, so they order it.
             sequence: u64::try_from(told.at.timestamp_micros()).unwrap_or(0),
         };
         let body = Zeroizing::new(event.to_json());
-        let sealed = wrap::wrap(&self.key, id.as_bytes(), &body, &self.entropy)?;
-        Ok(Some(OutboxRow { id, job: told.job, routing_key: event.routing_key(), sealed }))
+        let sealed = wrap::wrap(&self.key, id.0.as_bytes(), &body, &self.entropy)?;
+        Ok(Some(OutboxRow { id: id.0, job: told.job, routing_key: event.routing_key(), sealed }))
     }
 
     /// The event of a delivery in memory.
@@ -83,7 +83,7 @@ impl EventMaker {
         &self,
         delivery: &Delivery,
         kind: EventKind,
-        code: Option<&str>,
+        code: Option<&'static str>,
         at: DateTime<Utc>,
     ) -> Result<Option<OutboxRow>, CryptoError> {
         self.make(&Told {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     office::Office,
-    steps::{feed, relay::{EventPort, Leaving}},
+    steps::relay::{EventPort, Leaving},
     worker::{Service, Tick, TickFuture},
 };
 use crate::{
@@ -197,37 +197,12 @@ impl AmqpIntake {
             senders.push(incoming.tenant.clone());
             batch.push(incoming);
         }
-        let office = &self.office;
-        let mut asked = std::collections::HashMap::<TenantId, usize>::new();
-        let mut total = 0_usize;
-        let mut lease = |tenant: &TenantId| {
-            let mine = asked.entry(tenant.clone()).or_default();
-            let in_flight = &office.queues.in_flight;
-            let fits = *mine < in_flight.room_of(tenant) && total < in_flight.room();
-            if fits {
-                *mine = mine.saturating_add(1);
-                total = total.saturating_add(1);
-            }
-            fits && office.lease.holds()
-        };
-        let verdicts = self.desk.take(batch, &mut lease).await?;
+        let verdicts = super::desk::take(&self.office, &self.desk, batch).await?;
         let mut dead = Vec::new();
         for ((message, sender), verdict) in messages.iter().zip(senders).zip(verdicts) {
-            match verdict {
-                Verdict::Accepted { job, fresh } => {
-                    office.metrics.accepted(1);
-                    if let (Some(fresh), Ok(tenant)) = (fresh, sender)
-                        && office.queues.in_flight.enter(job, &tenant)
-                    {
-                        feed::hand_in(office, &tenant, job, *fresh);
-                    }
-                }
-                Verdict::Duplicate { .. } => office.metrics.duplicate(),
-                Verdict::Refused { refused } => {
-                    let code = refused.refusal.code();
-                    office.metrics.refused(code);
-                    dead.push(self.dead_letter(message, sender.ok().as_ref(), code).await?);
-                }
+            if let Verdict::Refused { refused } = verdict {
+                let code = refused.refusal.code();
+                dead.push(self.dead_letter(message, sender.ok().as_ref(), code).await?);
             }
         }
         Ok(dead)

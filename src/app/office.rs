@@ -18,7 +18,7 @@ use super::{
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
-    config::Config,
+    config::{Config, Role},
     crypto::{Key, delivery::DeliveryKey},
     dispatch::email::{Composer, Journal, Letter, Outcome},
     domain::{
@@ -27,6 +27,7 @@ use crate::{
         job::Channel,
     },
     entropy::Entropy,
+    retention::Witness,
     render::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer},
     store::{Db, keyring::KeyRing, ledger::Scribe, work::SealedJob},
 };
@@ -76,6 +77,8 @@ pub struct Office {
     pub entropy: Entropy,
     /// This life of this process.
     pub epoch: Epoch,
+    /// What this process does.
+    pub roles: Vec<Role>,
     /// The database.
     pub db: Db,
     /// The keys.
@@ -96,6 +99,8 @@ pub struct Office {
     pub verp_key: Arc<Key>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Whether our leases still hold.
     pub lease: LeaseWatch,
     /// The memory between the steps.

@@ -136,7 +136,6 @@ pub async fn wait(time: Duration) {
 }
 
 async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
-    let bell = service.bell();
     let mut backoff = BACKOFF_MIN;
     while !stop.is_cancelled() {
         match service.tick().await {
@@ -150,7 +149,7 @@ async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
             Ok(Tick::Idle) => {
                 backoff = BACKOFF_MIN;
                 let pause = service.pause();
-                match &bell {
+                match service.bell() {
                     None => tokio::select! {
                         () = wait(pause) => {}
                         () = stop.cancelled() => {}

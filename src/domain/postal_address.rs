@@ -77,7 +77,11 @@ pub struct BadPostalCode;
 impl PostalCode {
     /// Reads a postcode in the ways people write it: with 〒, blanks around it,
     /// full-width digits, and any dash between the third and fourth digit.
+    /// At most 16 characters, blanks included.
     pub fn parse(text: &str) -> Result<Self, BadPostalCode> {
+        if text.chars().nth(16).is_some() {
+            return Err(BadPostalCode);
+        }
         let text = text.trim();
         let text = text.strip_prefix('〒').unwrap_or(text).trim();
         let mut digits = [0_u8; 7];
@@ -160,7 +164,7 @@ impl PostalAddress {
         }
         let postal_code = PostalCode::parse(&claim.postal_code)
             .map_err(|_| Refusal::BadPostalAddress.at("recipient.address.postal_code"))?;
-        let prefecture = claim.prefecture.trim();
+        let prefecture = claim.prefecture.as_str();
         if !PREFECTURES.contains(&prefecture) {
             return Err(Refusal::BadPostalAddress.at("recipient.address.prefecture"));
         }
@@ -180,13 +184,16 @@ impl PostalAddress {
     /// The lines behind the window, top to bottom: postcode, address, building,
     /// then [`addressee`].
     pub fn block(&self, name: &str, person: Option<&str>) -> Vec<String> {
-        let mut lines = vec![
-            format!("〒{}", self.postal_code),
-            format!("{}{}{}", self.prefecture, self.city, self.line1),
-        ];
-        lines.extend(self.line2.clone());
+        let mut lines = vec![format!("〒{}", self.postal_code)];
+        lines.extend(self.lines());
         lines.extend(addressee(name, person));
         lines
+    }
+
+    /// The address below the postcode: street, then building and room.
+    pub fn lines(&self) -> Vec<String> {
+        let street = format!("{}{}{}", self.prefecture, self.city, self.line1);
+        std::iter::once(street).chain(self.line2.clone()).collect()
     }
 }
 

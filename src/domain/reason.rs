@@ -71,6 +71,15 @@ reasons! {
     Poisoned "poisoned" Parked
         "The worker ended abnormally each time it held this job."
         "Report it with the job id; cancel, or retry after an update."
+    MailFailed "mail_failed" Parked
+        "The mail around the link could not be written."
+        "Look at the tenant's name, contact and reply address in the configuration, then retry."
+    MailRefused "mail_refused" Parked
+        "The relay refused this mail for good, for a reason that is not the recipient's."
+        "Read the relay's words in the log; retry, or cancel and send it in another way."
+    Internal "internal" Parked
+        "The job cannot be written down, whatever is tried."
+        "Report it with the job id; retry after an update."
     RetriesExhausted "retries_exhausted" Parked
         "The relay or the partner asked us to wait until the last attempt was used up."
         "Find out why in the log, then retry."

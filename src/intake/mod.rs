@@ -1,8 +1,8 @@
 //! From the bytes of a message to a checked job.
 //!
-//! Two steps, both pure: [`parse`](parse::parse) turns bytes into a
+//! Two steps, both pure: [`parse`](crate::intake::parse::parse) turns bytes into a
 //! [`SendJob`](crate::domain::job::SendJob) of the right shape,
-//! [`check`](check::check) turns that into a
+//! [`check`](crate::intake::check::check) turns that into a
 //! [`CheckedJob`](crate::domain::checked::CheckedJob) that keeps every rule.
 //! Every way to fail has one code, and nothing a sender wrote is repeated in it.
 

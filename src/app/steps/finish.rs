@@ -16,7 +16,7 @@ use crate::{
         office::{Delivery, Done, Office},
         worker::{Service, Tick, TickFuture},
     },
-    dispatch::email::{Fate, Outcome, Reply, classify, retry},
+    dispatch::email::{Fate, Outcome, Reply, retry},
     domain::{
         calendar::retention::{Purge, RetentionClock},
         event::EventKind,
@@ -106,9 +106,11 @@ async fn write_taken(office: &Office, taken: &[Done]) -> anyhow::Result<()> {
     work::dispatched_now(&office.db, office.epoch, &rows, &outbox).await?;
     for done in taken {
         office.queues.in_flight.leave(done.delivery.job);
-        office.metrics.dispatched(done.at.signed_duration_since(done.delivery.accepted_at));
-        office.journal.forget(done.delivery.job);
+        let took = done.at.signed_duration_since(done.delivery.accepted_at);
+        office.metrics.dispatched(took.to_std().unwrap_or_default());
     }
+    let jobs: Vec<JobId> = taken.iter().map(|done| done.delivery.job).collect();
+    office.journal.booked(&jobs)?;
     Ok(())
 }
 
@@ -138,7 +140,6 @@ async fn dispatched(
     let news = office.events.of_delivery(delivery, EventKind::Dispatched, None, at)?;
     let row = DispatchedJob {
         job: delivery.job,
-        tenant: delivery.tenant.clone(),
         dispatched_at: at,
         purge_at: purge.purge_at,
         purge_day: purge.purge_day,
@@ -162,8 +163,7 @@ pub(super) async fn clock_starts(
         .get(&delivery.tenant)
         .map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
     let mut purge = RetentionClock { months: office.config.retention.months }
-        .purge(at, zone)
-        .ok_or_else(|| anyhow::anyhow!("no purge day can be computed"))?;
+        .purge(at, zone)?;
     let rewrapped = if purge.purge_day > delivery.purge_day {
         let service = service_of(delivery.channel);
         let day_key = office.keys.day_key(&delivery.tenant, service, purge.purge_day).await?;
@@ -177,21 +177,28 @@ pub(super) async fn clock_starts(
 
 async fn write_other(office: &Office, done: &Done) -> anyhow::Result<()> {
     let (delivery, at) = (&*done.delivery, done.at);
-    match &done.outcome {
+    let reply = done.outcome.reply();
+    let words = reply.map_or(done.outcome.word(), |reply| reply.text.as_str());
+    match done.outcome.fate() {
         // Written with its batch, or given back: never here.
-        Outcome::Accepted { .. } | Outcome::Withheld => {}
-        Outcome::LostReply { .. } => lost_reply(office, delivery, at).await?,
-        Outcome::Unreachable { .. } => later(office, delivery, None, at).await?,
-        Outcome::Later { reply, .. } => later(office, delivery, reply.as_ref(), at).await?,
-        Outcome::Refused { reply, verb } => match classify::fate(reply, *verb) {
-            Fate::Retry => later(office, delivery, Some(reply), at).await?,
-            Fate::Undeliverable(reason) => undeliverable(office, delivery, reason, reply, at).await?,
-            Fate::Park(reason) => press::park(office, delivery, reason, &reply.text, at).await?,
-        },
+        Fate::Sent | Fate::NotOffered => {}
+        Fate::Ambiguous => lost_reply(office, delivery, at).await?,
+        Fate::Retry | Fate::SoftBounce | Fate::RelayAway => {
+            later(office, delivery, reply, words, at).await?;
+        }
+        Fate::Undeliverable => undeliverable(office, delivery, reply, words, at).await?,
+        Fate::Park => press::park(office, delivery, Reason::RelayRefused, words, at).await?,
+        Fate::Refused => press::park(office, delivery, refusal(&done.outcome), words, at).await?,
     }
     office.queues.in_flight.leave(delivery.job);
-    office.journal.forget(delivery.job);
+    office.journal.booked(&[delivery.job])?;
     Ok(())
+}
+
+fn refusal(outcome: &Outcome) -> Reason {
+    let word = outcome.word();
+    let known = Reason::ALL.iter().copied().find(|reason| reason.code() == word);
+    known.unwrap_or(Reason::MailRefused)
 }
 
 /// A deferred mail gets a new time, or a reason when its time is up.
@@ -199,19 +206,19 @@ async fn later(
     office: &Office,
     delivery: &Delivery,
     reply: Option<&Reply>,
+    words: &str,
     at: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let since = at.signed_duration_since(delivery.first_try_at);
     let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
     let give_up = office.config.mail.give_up_after.delta();
     let Some(wait) = retry::retry_after(attempt, since, give_up, &office.entropy) else {
-        let detail = reply.map_or("the relay could not be reached", |reply| reply.text.as_str());
-        return press::park(office, delivery, Reason::RetriesExhausted, detail, at).await;
+        return press::park(office, delivery, Reason::RetriesExhausted, words, at).await;
     };
     let event = failed_event(office, delivery, reply, wait, at)?;
     let run_at = at.checked_add_signed(wait).unwrap_or(at);
     let mut tx = office.db.begin().await?;
-    work::retry_later(&mut tx, office.epoch, delivery.job, run_at, Some(&event)).await?;
+    work::retry_later(&mut tx, office.epoch, delivery.job, run_at, Some(event)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -246,10 +253,11 @@ fn failed_event(
 async fn undeliverable(
     office: &Office,
     delivery: &Delivery,
-    reason: Reason,
-    reply: &Reply,
+    reply: Option<&Reply>,
+    words: &str,
     at: DateTime<Utc>,
 ) -> anyhow::Result<()> {
+    let reason = Reason::AddressRejected;
     let event = office.scribe.event(EventDraft {
         tenant: &delivery.tenant,
         job: Some(delivery.job),
@@ -257,15 +265,15 @@ async fn undeliverable(
         kind: Kind::Undeliverable,
         actor: Actor::Relay,
         code: Some(reason.code()),
-        facts: vec![("smtp_code", i64::from(reply.code).into())],
-        personal: vec![("smtp_reply", reply.text.clone())],
+        facts: reply.map(|reply| ("smtp_code", i64::from(reply.code).into())).into_iter().collect(),
+        personal: vec![("smtp_reply", words.to_owned())],
         detail_key: DetailKey::Delivery(&delivery.key.personal_key()),
     })?;
     let kind = EventKind::Undeliverable;
     let news = office.events.of_delivery(delivery, kind, Some(reason.code()), at)?;
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
-    work::undeliverable(&mut tx, delivery.job, reason.code(), at, &event, &outbox).await?;
+    work::undeliverable(&mut tx, delivery.job, reason.code(), event, &outbox).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -304,15 +312,8 @@ pub(super) async fn ambiguous(
     let news = office.events.of_delivery(delivery, EventKind::Ambiguous, None, at)?;
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
-    let row = work::AmbiguousJob {
-        job,
-        at,
-        purge_at: purge.purge_at,
-        purge_day: purge.purge_day,
-        rewrapped,
-        event,
-    };
-    work::ambiguous(&mut tx, &row, &outbox).await?;
+    let Purge { purge_at, purge_day, .. } = purge;
+    work::ambiguous(&mut tx, job, at, purge_at, purge_day, rewrapped, event, &outbox).await?;
     tx.commit().await?;
     Ok(())
 }

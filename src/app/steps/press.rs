@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     app::{
         office::{Delivery, Office, Pressed, Ready},
+        post::next_collection,
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
@@ -27,7 +28,7 @@ use crate::{
     },
     dispatch::{
         email::{Letter, MailOrder, verp},
-        postal,
+        postal::PieceId,
     },
     domain::{
         calendar::retention::RetentionClock,
@@ -149,7 +150,7 @@ fn press_safely(
     let started = std::time::Instant::now();
     let attempt = AssertUnwindSafe(|| press_one(office, keys, &ready, now));
     let result = catch_unwind(attempt);
-    office.metrics.pressed(started.elapsed());
+    office.metrics.rendered(started.elapsed());
     match result {
         Ok(Ok(pressed)) => Ok(Box::new(pressed)),
         Ok(Err(Fault::Park(reason, detail))) => Err(Spoiled::Parked { delivery, reason, detail }),
@@ -179,7 +180,8 @@ fn press_one(
     let (mail, letter, link, next) = match delivery.channel {
         Channel::Post => {
             let partner = office.partner_of(delivery.test_mode);
-            (None, None, None, Next::HandOver { run_at: now, partner })
+            let run_at = next_collection(office, delivery.test_mode, now).map_err(Fault::Again)?;
+            (None, None, None, Next::HandOver { run_at, partner })
         }
         Channel::Email => {
             let (letter, link) = mail(office, keys, delivery, checked, tenant, now)?;
@@ -212,14 +214,15 @@ fn press_one(
     })?;
     let row = SealedJob {
         job: delivery.job,
-        tenant: delivery.tenant.clone(),
-        artifact: None,
+        // Known when the segment has them.
+        artifact_offset: 0,
+        artifact_len: 0,
         mail: None,
-        pdf_len: artifact.plain_len,
+        pdf_len: i64::try_from(artifact.plain_len).unwrap_or(i64::MAX),
         pdf_sha256: artifact.sha256,
-        pages,
-        template,
-        renderer,
+        pages: i64::from(pages),
+        template: Some(template),
+        renderer: Some(renderer),
         link,
         next,
         event,
@@ -273,7 +276,7 @@ fn address_page(
             checked.recipient.person.as_deref(),
         ),
         sender_lines: sender,
-        piece_id: postal::piece_id(delivery.job),
+        piece_id: PieceId::of(delivery.job).as_str().to_owned(),
     })
 }
 
@@ -288,8 +291,7 @@ fn mail(
 ) -> Result<(Letter, NewLink), Fault> {
     let zone = tenant.zone();
     let purge = RetentionClock { months: office.config.retention.months }
-        .purge(now, zone)
-        .ok_or_else(|| Fault::Again(anyhow::anyhow!("no purge day can be computed")))?;
+        .purge(now, zone)?;
     let ttl = TimeDelta::from_std(checked.link.ttl()).unwrap_or(TimeDelta::days(14));
     let wished = now.checked_add_signed(ttl).unwrap_or(purge.purge_at);
     // A link never outlives its document, and it ends on a full minute, so
@@ -316,7 +318,7 @@ fn mail(
             from_address: &office.config.mail.from,
             reply_to: tenant.reply_to.as_deref(),
             to_name: Some(checked.recipient.person.as_deref().unwrap_or(&checked.recipient.name)),
-            to_address: &email.wire(),
+            to_address: &email.shown(),
             salutation: None,
             subject: None,
             tenant_name: &tenant.name,
@@ -331,11 +333,11 @@ fn mail(
         })
         .map_err(|fault| {
             let reason = Reason::ALL.iter().copied().find(|reason| reason.code() == fault.code());
-            Fault::Park(reason.unwrap_or(Reason::MailUnwritable), fault.to_string())
+            Fault::Park(reason.unwrap_or(Reason::MailFailed), fault.to_string())
         })?;
     let link = NewLink {
         day: lookup.day,
-        print: lookup.print,
+        print: lookup.print.to_vec(),
         expires_at,
         max_opens: i64::from(checked.link.max_opens),
     };
@@ -371,7 +373,7 @@ pub(super) async fn park(
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
     let held =
-        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), now, &event, &outbox).await?;
+        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox).await?;
     tx.commit().await?;
     office.queues.in_flight.leave(delivery.job);
     if held {

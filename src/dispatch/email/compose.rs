@@ -257,9 +257,7 @@ impl Composer {
 
 impl Envelope {
     fn read(order: &MailOrder<'_>) -> Result<Self, Fault> {
-        let read = |field, text| {
-            MailAddress::parse(text).map_err(|_| Fault::BadAddress { field })
-        };
+        let read = |field, text| MailAddress::parse(text).map_err(|_| Fault::BadAddress { field });
         Ok(Self {
             from: read(Field::FromAddress, order.from_address)?,
             to: read(Field::ToAddress, order.to_address)?,

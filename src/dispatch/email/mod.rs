@@ -120,6 +120,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The relay's words, where it had any.
+    pub const fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Accepted { reply } | Self::Refused { reply, .. } => Some(reply),
+            Self::Later { reply, .. } => reply.as_ref(),
+            Self::Unreachable { .. } | Self::Withheld | Self::LostReply { .. } => None,
+        }
+    }
+}
+
 /// One answer of an SMTP server. `Debug` shows its codes only: servers like to
 /// repeat the recipient's address in the text.
 #[derive(Clone, PartialEq, Eq)]

@@ -63,7 +63,10 @@ mod tests {
         let offer = Offer::parse(
             "mx.example.jp PIPELINING\npipelining\nSIZE 10240000\nVRFY\nAUTH LOGIN CRAM-MD5 PLAIN\nChunking\n8BITMIME\nDSN",
         );
-        assert!(offer.pipelining && offer.chunking && offer.eight_bit_mime && offer.dsn, "{offer:?}");
+        assert!(
+            offer.pipelining && offer.chunking && offer.eight_bit_mime && offer.dsn,
+            "{offer:?}"
+        );
         assert_eq!((offer.size, offer.auth), (Some(10_240_000), Some(Mechanism::Plain)));
         assert!(!offer.starttls && !offer.smtputf8, "what is not offered is not there");
         assert_eq!(Offer::parse("x\nAUTH=LOGIN").auth, Some(Mechanism::Login));

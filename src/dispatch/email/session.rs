@@ -127,7 +127,9 @@ impl Session {
 
     /// Says QUIT, if the server still listens; its answer changes nothing.
     pub(super) async fn quit(mut self) {
-        if self.in_step && self.wire.write(Quit.to_string().as_bytes(), self.times.goodbye).await.is_ok() {
+        if self.in_step
+            && self.wire.write(Quit.to_string().as_bytes(), self.times.goodbye).await.is_ok()
+        {
             drop(self.wire.reply(self.times.goodbye).await);
         }
     }
@@ -141,9 +143,7 @@ impl Session {
         let envelope = self.envelope(letter).await;
         self.last_used = Instant::now();
         let delivery = match envelope {
-            Ok(()) => {
-                Delivery { outcome: self.content(letter, before_dot).await, stale: false }
-            }
+            Ok(()) => Delivery { outcome: self.content(letter, before_dot).await, stale: false },
             Err(setback) => {
                 let stale = setback.is_departure();
                 if self.in_step && !matches!(setback, Setback::Known(..)) {
@@ -269,7 +269,8 @@ impl Session {
             self.in_step = false;
             return Outcome::Unreachable { verb: Verb::Body, why: Trouble::OutOfTurn };
         }
-        let content = if self.offer.chunking { chunk(&letter.bytes) } else { dotted(&letter.bytes) };
+        let content =
+            if self.offer.chunking { chunk(&letter.bytes) } else { dotted(&letter.bytes) };
         if !before_dot() {
             if self.offer.chunking {
                 self.reset().await;
@@ -357,17 +358,19 @@ impl Session {
             let value = Some(letter.job.0.simple().to_string());
             parameters.push(MailParameter::Other { keyword: "ENVID".to_owned(), value });
         }
-        let sender = letter.envelope_from.parse::<Address>().map_err(|_| {
-            known(Verb::Mail, 553, Enhanced(5, 1, 7), "bad_address")
-        })?;
+        let sender = letter
+            .envelope_from
+            .parse::<Address>()
+            .map_err(|_| known(Verb::Mail, 553, Enhanced(5, 1, 7), "bad_address"))?;
         Ok(Mail::new(Some(sender), parameters).to_string())
     }
 }
 
 fn rcpt_command(letter: &Letter) -> Result<String, Setback> {
-    let recipient = letter.envelope_to.parse::<Address>().map_err(|_| {
-        known(Verb::Rcpt, 553, Enhanced(5, 1, 3), "bad_address")
-    })?;
+    let recipient = letter
+        .envelope_to
+        .parse::<Address>()
+        .map_err(|_| known(Verb::Rcpt, 553, Enhanced(5, 1, 3), "bad_address"))?;
     Ok(Rcpt::new(recipient, Vec::new()).to_string())
 }
 
@@ -416,8 +419,7 @@ async fn handshake(relay: &Relay, bare: Box<dyn Duplex>) -> Result<Box<dyn Duple
 /// `BDAT … LAST` and the content, in one piece.
 fn chunk(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let command = format!("BDAT {} LAST\r\n", bytes.len());
-    let mut content =
-        Zeroizing::new(Vec::with_capacity(bytes.len().saturating_add(command.len())));
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_add(command.len())));
     content.extend_from_slice(command.as_bytes());
     content.extend_from_slice(bytes);
     content
@@ -427,7 +429,8 @@ fn chunk(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
 /// one piece.
 fn dotted(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     // A line is at least one byte, its dot another: never more than twice.
-    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(2).saturating_add(8)));
+    let mut content =
+        Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(2).saturating_add(8)));
     for line in bytes.split_inclusive(|b| *b == b'\n') {
         if line.starts_with(b".") {
             content.push(b'.');

@@ -52,7 +52,8 @@ pub(super) fn is_message_id(text: &str) -> bool {
         !part.is_empty()
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
-    text.len() <= 200 && inner.split_once('@').is_some_and(|(left, right)| safe(left) && safe(right))
+    text.len() <= 200
+        && inner.split_once('@').is_some_and(|(left, right)| safe(left) && safe(right))
 }
 
 /// The host of a link as we make them, or none if the link holds anything but
@@ -75,8 +76,15 @@ mod tests {
     #[test]
     fn ordinary_names_pass() {
         for name in [
-            "山田 太郎", "株式会社髙﨑商事", "葛󠄀城市", "𠮷野家", "Zoë O'Neil, Ltd.", "㈱ア・イ・ウ",
-            "a=b?", "請求書（2026年11月分）", "(comment) <angle> \"quote\" @;:,\\",
+            "山田 太郎",
+            "株式会社髙﨑商事",
+            "葛󠄀城市",
+            "𠮷野家",
+            "Zoë O'Neil, Ltd.",
+            "㈱ア・イ・ウ",
+            "a=b?",
+            "請求書（2026年11月分）",
+            "(comment) <angle> \"quote\" @;:,\\",
         ] {
             assert_eq!(check(Field::ToName, name), Ok(()), "{name} is a fine name");
         }
@@ -85,9 +93,24 @@ mod tests {
     #[test]
     fn hostile_text_is_refused() {
         for text in [
-            "", "   ", "a\r\nBcc: x@y.z", "a\nb", "a\0b", "a\tb", "a\u{7f}", "a\u{85}b", "a\u{9f}",
-            "a\u{202e}b", "a\u{2066}b", "a\u{2028}b", "a\u{2029}b", "a\u{200b}b", "a\u{feff}",
-            "=?UTF-8?B?5bGx?=", "請求 =?x", "a\u{e0041}b",
+            "",
+            "   ",
+            "a\r\nBcc: x@y.z",
+            "a\nb",
+            "a\0b",
+            "a\tb",
+            "a\u{7f}",
+            "a\u{85}b",
+            "a\u{9f}",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{2028}b",
+            "a\u{2029}b",
+            "a\u{200b}b",
+            "a\u{feff}",
+            "=?UTF-8?B?5bGx?=",
+            "請求 =?x",
+            "a\u{e0041}b",
         ] {
             let refused = Err(Fault::BadText { field: Field::Subject });
             assert_eq!(check(Field::Subject, text), refused, "{text:?} must be refused");
@@ -100,7 +123,17 @@ mod tests {
     fn a_link_is_plain_or_refused() {
         assert_eq!(link_host("https://send.example.jp/d/AbC-_9"), Some("send.example.jp"));
         assert_eq!(link_host("http://127.0.0.1:8080/d/x"), Some("127.0.0.1:8080"));
-        for url in ["", "ftp://x/y", "https://", "https:///d", "https://a/\"><b", "https://a/ b", "https://a/?x&y", "https://a/é", "https://u@h/"] {
+        for url in [
+            "",
+            "ftp://x/y",
+            "https://",
+            "https:///d",
+            "https://a/\"><b",
+            "https://a/ b",
+            "https://a/?x&y",
+            "https://a/é",
+            "https://u@h/",
+        ] {
             assert_eq!(link_host(url), None, "{url} must be refused");
         }
     }

@@ -14,11 +14,8 @@ use crate::domain::ids::JobId;
 
 /// The envelope sender of a job's mail.
 pub fn address(job: JobId, tag: [u8; 10], bounce_domain: &str) -> String {
-    let mut local = format!(
-        "b+{}-{}",
-        BASE32_NOPAD.encode(job.0.as_bytes()),
-        BASE32_NOPAD.encode(&tag)
-    );
+    let mut local =
+        format!("b+{}-{}", BASE32_NOPAD.encode(job.0.as_bytes()), BASE32_NOPAD.encode(&tag));
     local.make_ascii_lowercase();
     format!("{local}@{bounce_domain}")
 }

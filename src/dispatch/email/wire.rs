@@ -176,7 +176,9 @@ impl From<Raw> for Reply {
         for c in raw.text.chars().take(TEXT_MAX) {
             match c {
                 '\n' => text.push(' '),
-                c if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                c if c.is_control()
+                    || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                {
                     // Writing to a String cannot fail.
                     let _: Result<(), std::fmt::Error> = write!(text, "{}", c.escape_unicode());
                 }
@@ -263,31 +265,36 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_refused() {
-        for bytes in [&b"HTTP/1.1 400 Bad\r\n"[..], b"25\r\n", b"150 x\r\n", b"600 x\r\n", b"250_x\r\n", b"250-a\r\n251 b\r\n", b"\r\n", b"+50 x\r\n"] {
+        for bytes in [
+            &b"HTTP/1.1 400 Bad\r\n"[..],
+            b"25\r\n",
+            b"150 x\r\n",
+            b"600 x\r\n",
+            b"250_x\r\n",
+            b"250-a\r\n251 b\r\n",
+            b"\r\n",
+            b"+50 x\r\n",
+        ] {
             assert_eq!(read_all(bytes), [Err(Trouble::NotSmtp)], "{bytes:?}");
         }
     }
 
     #[test]
     fn a_slow_reply_has_one_deadline_for_all_of_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (mut server, client) = tokio::io::duplex(64);
             let mut wire = Wire::new(Box::new(client));
-            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
             let drip = async {
-                for byte in b"250 one byte each second, for ever and ever\r\n".iter().cycle() {
+                for byte in b"250-one byte at a time, for ever".iter().cycle() {
                     tick.tick().await;
                     if server.write_all(&[*byte]).await.is_err() {
                         break;
                     }
                 }
             };
-            let read = wire.reply(Duration::from_secs(10));
+            let read = wire.reply(Duration::from_millis(60));
             let got = tokio::select! { reply = read => reply.err(), () = drip => None };
             assert_eq!(got, Some(Trouble::TimedOut), "dripping does not extend the time");
         });
@@ -295,7 +302,10 @@ mod tests {
 
     #[test]
     fn words_are_kept_short_escaped_and_on_one_line() {
-        let raw = Raw { code: 550, text: format!("5.7.1 a\u{0}b\nc\u{1b}[2J\u{202e}{}", "z".repeat(9_999)) };
+        let raw = Raw {
+            code: 550,
+            text: format!("5.7.1 a\u{0}b\nc\u{1b}[2J\u{202e}{}", "z".repeat(9_999)),
+        };
         let reply = Reply::from(raw);
         assert_eq!(reply.enhanced, Some(Enhanced(5, 7, 1)));
         assert!(reply.text.starts_with("5.7.1 a\\u{0}b c\\u{1b}[2J\\u{202e}z"), "{}", reply.text);

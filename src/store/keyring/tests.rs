@@ -2,7 +2,7 @@
 //! `KAKITOME_TEST_POSTGRES` names a server (`tests/run` always does), and says
 //! so where it does not.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use futures::future::join_all;
 use zeroize::Zeroizing;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     clock::{Clock, HandClock},
-    crypto::LinkToken,
+    crypto::{LinkToken, format_tests::Vector},
 };
 
 /// Day 20,779 is 22 November 2026.
@@ -33,9 +33,8 @@ impl Office {
         let entropy = Entropy::from_os().unwrap();
         let name = format!("kk_keys_{:x}", u128::from_be_bytes(entropy.array().unwrap()));
         let admin = sqlx::PgPool::connect(&format!("{server}/postgres")).await.unwrap();
-        let create = format!("CREATE DATABASE {name}");
-        #[expect(clippy::disallowed_types, reason = "a database cannot be named by a parameter")]
-        let create = sqlx::AssertSqlSafe(create);
+        // A database cannot be named by a parameter; this name is ours.
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::query(create).execute(&admin).await.unwrap();
         admin.close().await;
         let folder = tempfile::tempdir().unwrap();
@@ -83,6 +82,19 @@ async fn wrapped(ring: &KeyRing, name: &KeyName) -> Vec<u8> {
     ring.0.db.find(name).await.unwrap().unwrap().wrapped.unwrap()
 }
 
+/// Changes rows behind the ring's back; `$1` is tomorrow.
+async fn tamper(ring: &KeyRing, sql: &'static str) {
+    let rows = match &ring.0.db {
+        KeyDb::Sqlite(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+        KeyDb::Postgres(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+    };
+    assert!(rows > 0, "something was changed");
+}
+
 /// Makes a test of each claim on each database.
 macro_rules! on_both {
     ($($claim:ident)*) => {
@@ -94,7 +106,7 @@ macro_rules! on_both {
         }
         mod postgres {
             $(#[tokio::test]
-            #[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "a test's setting")]
+            #[expect(clippy::disallowed_methods, reason = "a test's setting")]
             async fn $claim() {
                 match std::env::var("KAKITOME_TEST_POSTGRES") {
                     Ok(server) => super::$claim(super::Office::postgres(&server).await).await,
@@ -103,7 +115,7 @@ macro_rules! on_both {
             })*
 
             #[tokio::test]
-            #[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "a test's setting")]
+            #[expect(clippy::disallowed_methods, reason = "a test's setting")]
             async fn no_table_file_holds_a_destroyed_key() {
                 match std::env::var("KAKITOME_TEST_POSTGRES") {
                     Ok(server) => super::no_table_file_holds_a_destroyed_key(
@@ -256,35 +268,27 @@ async fn a_key_for_reading_is_never_made(office: Office) {
     assert_eq!(made.expose(), read.expose(), "once made it is read");
 }
 
+const EXCHANGE: &str = "
+    UPDATE keys
+    SET number = CASE number WHEN $1 THEN $1 + 1000 ELSE $1 END
+    WHERE kind = 'day'
+";
+const BACK: &str = "UPDATE keys SET number = $1 + 1 WHERE number = $1 + 1000";
+const REPARENT: &str = "UPDATE keys SET parent = 0 WHERE kind = 'day' AND number = $1";
+
 async fn rows_cannot_be_exchanged(office: Office) {
     let (acme, ring) = (tenant("acme"), office.ring().await);
     for number in [TODAY + 1, TODAY + 2] {
         ring.day_key(&acme, Service::Mail, number).await.unwrap();
     }
-    const EXCHANGE: &str = "
-        UPDATE keys
-        SET number = CASE number WHEN $1 THEN $1 + 1000 ELSE $1 END
-        WHERE kind = 'day'
-    ";
-    const BACK: &str = "UPDATE keys SET number = $1 + 1 WHERE number = $1 + 1000";
-    const REPARENT: &str = "UPDATE keys SET parent = 0 WHERE kind = 'day'";
-    for (sql, number) in [(EXCHANGE, Some(TODAY + 1)), (BACK, Some(TODAY + 1))] {
-        match &ring.0.db {
-            KeyDb::Sqlite(pool) => drop(sqlx::query(sql).bind(number).execute(pool).await.unwrap()),
-            KeyDb::Postgres(pool) => {
-                drop(sqlx::query(sql).bind(number).execute(pool).await.unwrap())
-            }
-        }
-    }
+    tamper(&ring, EXCHANGE).await;
+    tamper(&ring, BACK).await;
     let ring = office.ring().await;
     for number in [TODAY + 1, TODAY + 2] {
         let read = ring.day_key(&acme, Service::Mail, number).await;
         assert!(matches!(read, Err(KeyError::Broken)), "another day's key does not open here");
     }
-    match &ring.0.db {
-        KeyDb::Sqlite(pool) => drop(sqlx::query(REPARENT).execute(pool).await.unwrap()),
-        KeyDb::Postgres(pool) => drop(sqlx::query(REPARENT).execute(pool).await.unwrap()),
-    }
+    tamper(&ring, REPARENT).await;
     let read = ring.day_key(&acme, Service::Mail, TODAY + 1).await;
     assert!(matches!(read, Err(KeyError::Broken)), "nor under another parent");
 }
@@ -469,73 +473,13 @@ fn both_schemas_are_the_same_schema() {
     assert_eq!(sqlite.replace("BLOB,", "BYTEA,"), postgres, "and that is all that differs");
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) {
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
 #[test]
-fn a_master_key_open_to_others_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("master");
-    for mode in [0o404, 0o440, 0o640, 0o644, 0o666, 0o410, 0o401] {
-        write(&path, &[7; 32], mode);
-        let refused = MasterKey::from_file(&path).err();
-        assert!(matches!(refused, Some(KeyError::MasterOpenToOthers)), "mode {mode:o}");
-        fs::remove_file(&path).unwrap();
-    }
-    for mode in [0o400, 0o600] {
-        write(&path, &[7; 32], mode);
-        assert!(MasterKey::from_file(&path).is_ok(), "mode {mode:o}");
-        fs::remove_file(&path).unwrap();
-    }
-}
-
-#[test]
-fn a_master_key_of_another_user_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("master");
-    write(&path, &[7; 32], 0o400);
-    let root = rustix::process::geteuid().is_root();
-    // Only root can give a file away; anyone else finds root's own fitting.
-    if root {
-        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
-    }
-    let refused = MasterKey::from_file(&path);
-    assert_eq!(matches!(refused, Err(KeyError::MasterOwner)), root, "a stranger's file");
-}
-
-#[test]
-fn a_master_key_has_one_of_two_forms() {
-    let form = |bytes: &[u8]| MasterKey::from_bytes(Zeroizing::new(bytes.to_vec()));
-    for good in [
-        [7; 32].as_slice(),
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n",
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
-    ] {
-        let root = form(good).unwrap().root();
-        assert_eq!(root.expose(), form(&[7; 32]).unwrap().root().expose(), "the same key");
-    }
-    for bad in [
-        b"".as_slice(),
-        &[7; 31],
-        &[7; 33],
-        b"correct horse battery staple 123",
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==",
-        b"not base64 at all, but forty-four characters",
-    ] {
-        assert!(matches!(form(bad), Err(KeyError::MasterForm)), "{} bytes", bad.len());
-    }
-}
-
-#[test]
-fn a_created_master_key_reads_back_and_is_not_overwritten() {
-    let (folder, entropy) = (tempfile::tempdir().unwrap(), Entropy::from_os().unwrap());
-    let path = folder.path().join("master");
-    let made = MasterKey::create_file(&path, &entropy).unwrap();
-    let read = MasterKey::from_file(&path).unwrap();
-    assert_eq!(made.root().expose(), read.root().expose(), "the same key");
-    let again = MasterKey::create_file(&path, &entropy);
-    assert!(matches!(again, Err(KeyError::MasterUnwritable(_))), "the first one stays");
-    assert_eq!(format!("{made:?}"), "MasterKey(Key(..))", "Debug must be mute");
+fn the_wrapped_key_is_as_documented() {
+    let v = Vector::named("key");
+    assert_eq!(v.text("kind"), Kind::Day.word(), "kind");
+    assert_eq!(v.text("service"), Service::Mail.word(), "service");
+    let name = day(v.text("tenant"), i64::from_be_bytes(v.array("number")));
+    let place = place(&name, i64::from_be_bytes(v.array("parent")));
+    let key = wrap::unwrap_key(&v.key("parent_key"), &place, v.bytes("wrapped")).unwrap();
+    assert_eq!(key.expose(), v.bytes("plain"), "the key");
 }

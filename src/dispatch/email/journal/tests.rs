@@ -1,4 +1,7 @@
-use super::{super::{Reply, Trouble, Verb}, *};
+use super::{
+    super::{Reply, Trouble, Verb},
+    *,
+};
 
 const BOOT: BootId = BootId(Uuid::from_u128(7));
 

@@ -262,3 +262,6 @@ fn line(text: &str, chars_max: usize, path: &'static str) -> Result<String, Refu
     check_line(text, chars_max).map_err(|_| Refusal::BadText.at(path))?;
     Ok(text.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests;
