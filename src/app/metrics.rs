@@ -7,7 +7,6 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
-use chrono::TimeDelta;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -19,8 +18,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-
-use crate::dispatch::email::Outcome;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
@@ -73,23 +70,23 @@ pub struct Metrics {
     stage_jobs: Family<StageLabel, Gauge>,
     stage_oldest: Family<StageLabel, Seconds>,
     dispatch_seconds: Histogram,
-    press_seconds: Histogram,
+    render_seconds: Histogram,
     seal_seconds: Histogram,
     smtp_seconds: Histogram,
     smtp_results: Family<ResultLabel, Counter>,
     intake_accepted: Counter,
-    intake_duplicates: Counter,
     intake_refused: Family<CodeLabel, Counter>,
-    ambiguous: Counter,
-    parked: Family<CodeLabel, Counter>,
     purge_lag: Seconds,
     purge_held: Gauge,
     leases_lost: Counter,
-    leases_recovered: Counter,
     broker_reconnects: Counter,
     broker_blocked: Gauge,
     outbox_rows: Gauge,
     link_guesses: Counter,
+    intake_duplicates: Counter,
+    jobs_parked: Family<CodeLabel, Counter>,
+    mails_ambiguous: Counter,
+    leases_recovered: Counter,
     http_answers: Family<RouteLabel, Counter>,
 }
 
@@ -114,23 +111,23 @@ impl Metrics {
             stage_jobs: Family::default(),
             stage_oldest: Family::default(),
             dispatch_seconds: histogram(),
-            press_seconds: histogram(),
+            render_seconds: histogram(),
             seal_seconds: histogram(),
             smtp_seconds: histogram(),
             smtp_results: Family::default(),
             intake_accepted: Counter::default(),
-            intake_duplicates: Counter::default(),
             intake_refused: Family::default(),
-            ambiguous: Counter::default(),
-            parked: Family::default(),
             purge_lag: Seconds::default(),
             purge_held: Gauge::default(),
             leases_lost: Counter::default(),
-            leases_recovered: Counter::default(),
             broker_reconnects: Counter::default(),
             broker_blocked: Gauge::default(),
             outbox_rows: Gauge::default(),
             link_guesses: Counter::default(),
+            intake_duplicates: Counter::default(),
+            jobs_parked: Family::default(),
+            mails_ambiguous: Counter::default(),
+            leases_recovered: Counter::default(),
             http_answers: Family::default(),
         };
         metrics.registered()
@@ -147,33 +144,34 @@ impl Metrics {
         book.register_with_unit("stage_oldest", help, Unit::Seconds, self.stage_oldest.clone());
         for (name, help, histogram) in [
             ("publish_to_dispatch", "From taking a job to the relay's 250", &self.dispatch_seconds),
-            ("press", "Rendering and sealing of one document", &self.press_seconds),
-            ("seal", "One commit of sealed documents, their write included", &self.seal_seconds),
+            ("render", "Rendering of one document", &self.render_seconds),
+            ("seal", "Sealing of one batch, its write included", &self.seal_seconds),
             ("smtp", "One mail, from its first command to the reply", &self.smtp_seconds),
         ] {
             book.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         }
         book.register("smtp_results", "Mails by what the relay did", self.smtp_results.clone());
         book.register("intake_accepted", "Jobs taken on the books", self.intake_accepted.clone());
-        let help = "Jobs that came again and changed nothing";
-        book.register("intake_duplicates", help, self.intake_duplicates.clone());
         book.register("intake_refused", "Refusals by code", self.intake_refused.clone());
-        book.register("ambiguous", "Mails whose reply was lost", self.ambiguous.clone());
-        book.register("parked", "Jobs that need a person, by reason", self.parked.clone());
         let help = "How long the oldest due purge has waited";
         book.register_with_unit("purge_lag", help, Unit::Seconds, self.purge_lag.clone());
         let help = "1 while clocks disagree and nothing is destroyed";
         book.register("purge_held", help, self.purge_held.clone());
-        let help = "Results that came after their lease was lost";
+        let help = "Times this process was given up by the others";
         book.register("leases_lost", help, self.leases_lost.clone());
-        let help = "Jobs taken back from workers that died";
-        book.register("leases_recovered", help, self.leases_recovered.clone());
         let help = "Connections to the broker that had to be made again";
         book.register("broker_reconnects", help, self.broker_reconnects.clone());
         let help = "1 while the broker takes no messages";
         book.register("broker_blocked", help, self.broker_blocked.clone());
         book.register("outbox_rows", "Result events not published yet", self.outbox_rows.clone());
         book.register("link_guesses", "Links that were not ours", self.link_guesses.clone());
+        let help = "Jobs that were on the books already";
+        book.register("intake_duplicates", help, self.intake_duplicates.clone());
+        book.register("jobs_parked", "Jobs parked, by reason", self.jobs_parked.clone());
+        let help = "Mails whose reply was lost";
+        book.register("mails_ambiguous", help, self.mails_ambiguous.clone());
+        let help = "Jobs taken over from processes that died";
+        book.register("leases_recovered", help, self.leases_recovered.clone());
         let help = "HTTP answers by route and status";
         book.register("http_answers", help, self.http_answers.clone());
         self
@@ -195,44 +193,25 @@ impl Metrics {
         self.stage_oldest.get_or_create(&StageLabel { stage }).set(oldest.as_secs_f64());
     }
 
-    /// A mail was taken by the relay this long after its job came; a clock
-    /// that ran back counts as no time.
-    pub fn dispatched(&self, after: TimeDelta) {
-        self.dispatch_seconds.observe(after.to_std().unwrap_or_default().as_secs_f64());
+    /// A mail was taken by the relay this long after its job came.
+    pub fn dispatched(&self, after: Duration) {
+        self.dispatch_seconds.observe(after.as_secs_f64());
     }
 
-    /// A document was rendered and sealed, or could not be.
-    pub fn pressed(&self, took: Duration) {
-        self.press_seconds.observe(took.as_secs_f64());
+    /// A document was rendered.
+    pub fn rendered(&self, took: Duration) {
+        self.render_seconds.observe(took.as_secs_f64());
     }
 
-    /// A commit of sealed documents ended.
+    /// A batch was sealed and written.
     pub fn sealed(&self, took: Duration) {
         self.seal_seconds.observe(took.as_secs_f64());
     }
 
-    /// A mail was tried.
-    pub fn smtp(&self, outcome: &Outcome, took: Duration) {
-        let result = match outcome {
-            Outcome::Accepted { .. } => "accepted",
-            Outcome::Refused { .. } => "refused",
-            Outcome::Later { .. } => "later",
-            Outcome::Unreachable { .. } => "unreachable",
-            Outcome::Withheld => "withheld",
-            Outcome::LostReply { .. } => "lost_reply",
-        };
+    /// A mail was tried; `result` is a word of a fixed set.
+    pub fn smtp_result(&self, result: &'static str, took: Duration) {
         self.smtp_results.get_or_create(&ResultLabel { result }).inc();
         self.smtp_seconds.observe(took.as_secs_f64());
-    }
-
-    /// The reply to a mail was lost.
-    pub fn ambiguous(&self) {
-        self.ambiguous.inc();
-    }
-
-    /// A job needs a person.
-    pub fn parked(&self, code: &'static str) {
-        self.parked.get_or_create(&CodeLabel { code }).inc();
     }
 
     /// Jobs were taken on the books.
@@ -240,14 +219,29 @@ impl Metrics {
         self.intake_accepted.inc_by(count);
     }
 
-    /// A job came again.
+    /// A job was refused with this code.
+    pub fn refused(&self, code: &'static str) {
+        self.intake_refused.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// A job came that was on the books already.
     pub fn duplicate(&self) {
         self.intake_duplicates.inc();
     }
 
-    /// A job was refused with this code.
-    pub fn refused(&self, code: &'static str) {
-        self.intake_refused.get_or_create(&CodeLabel { code }).inc();
+    /// A job was parked for this reason.
+    pub fn parked(&self, code: &'static str) {
+        self.jobs_parked.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// The reply to a mail was lost.
+    pub fn ambiguous(&self) {
+        self.mails_ambiguous.inc();
+    }
+
+    /// A job was taken over from a process that died.
+    pub fn recovered(&self) {
+        self.leases_recovered.inc();
     }
 
     /// Sets how late the oldest due purge is; nothing due is no lag.
@@ -260,14 +254,9 @@ impl Metrics {
         self.purge_held.set(i64::from(held));
     }
 
-    /// Leases of ours were lost.
+    /// This process was given up by the others.
     pub fn lease_lost(&self) {
         self.leases_lost.inc();
-    }
-
-    /// A job was taken back from a worker that died.
-    pub fn recovered(&self) {
-        self.leases_recovered.inc();
     }
 
     /// A connection to the broker was made again.
@@ -320,20 +309,15 @@ mod tests {
             oldest_due: Duration::from_millis(1_500),
         });
         metrics.stage("parked", 7, Duration::from_secs(60));
-        metrics.dispatched(TimeDelta::milliseconds(300));
-        metrics.dispatched(TimeDelta::milliseconds(-1));
-        metrics.pressed(Duration::from_millis(4));
+        metrics.dispatched(Duration::from_millis(300));
+        metrics.rendered(Duration::from_millis(4));
         metrics.sealed(Duration::from_millis(2));
-        metrics.smtp(&Outcome::Withheld, Duration::from_millis(30));
-        metrics.ambiguous();
-        metrics.parked("glyph_missing");
+        metrics.smtp_result("accepted", Duration::from_millis(30));
         metrics.accepted(4);
-        metrics.duplicate();
         metrics.refused("bad_json");
         metrics.purge_lag(Duration::from_secs(9));
         metrics.purge_held(true);
-        metrics.lease_lost();
-        metrics.recovered();
+        metrics.lease_lost(2);
         metrics.broker_reconnected();
         metrics.broker_blocked(true);
         metrics.outbox_depth(5);
@@ -345,20 +329,16 @@ mod tests {
             "kakitome_work_oldest_due_seconds 1.5",
             "kakitome_stage_jobs{stage=\"parked\"} 7",
             "kakitome_stage_oldest_seconds{stage=\"parked\"} 60.0",
-            "kakitome_publish_to_dispatch_seconds_count 2",
-            "kakitome_press_seconds_count 1",
+            "kakitome_publish_to_dispatch_seconds_count 1",
+            "kakitome_render_seconds_count 1",
             "kakitome_seal_seconds_count 1",
             "kakitome_smtp_seconds_count 1",
-            "kakitome_smtp_results_total{result=\"withheld\"} 1",
-            "kakitome_ambiguous_total 1",
-            "kakitome_parked_total{code=\"glyph_missing\"} 1",
+            "kakitome_smtp_results_total{result=\"accepted\"} 1",
             "kakitome_intake_accepted_total 4",
-            "kakitome_intake_duplicates_total 1",
             "kakitome_intake_refused_total{code=\"bad_json\"} 1",
             "kakitome_purge_lag_seconds 9.0",
             "kakitome_purge_held 1",
-            "kakitome_leases_lost_total 1",
-            "kakitome_leases_recovered_total 1",
+            "kakitome_leases_lost_total 2",
             "kakitome_broker_reconnects_total 1",
             "kakitome_broker_blocked 1",
             "kakitome_outbox_rows 5",
