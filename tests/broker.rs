@@ -13,8 +13,8 @@ use std::{path::Path, sync::Mutex, time::Duration};
 
 use kakitome::{
     broker::{
-        BrokerError, BrokerSettings, Confirm, Consumer, Declare, Exchange, Message, Names,
-        Outgoing, Publisher, Session, Supervised, check, may_be_logged,
+        BrokerError, BrokerSettings, Confirm, Consumer, Declare, Exchange, MUTED_LOG_TARGETS,
+        Message, Names, Outgoing, Publisher, Session, Supervised, check,
     },
     entropy::Entropy,
 };
@@ -384,10 +384,11 @@ impl std::io::Write for Log {
 
 #[tokio::test]
 async fn no_body_reaches_the_log_even_at_the_finest_level() {
-    use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt};
+    use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
+    let muted: Targets = MUTED_LOG_TARGETS.join(",").parse().unwrap();
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(|| Log)
-        .with_filter(filter_fn(|line| may_be_logged(line.target(), *line.level())));
+        .with_filter(muted.with_default(tracing::Level::TRACE));
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let settings = settings("log");

@@ -37,11 +37,7 @@ pub use publisher::Publisher;
 pub use settings::{BrokerSettings, Declare, Names};
 pub use supervise::{Backoff, Outage, Session, Supervised};
 
-/// Whether a log line may be written. The AMQP library writes bodies of
-/// returned messages as warnings and whole frames as traces; `app` puts this
-/// filter in front of every log, after the operator's own, so that no setting
-/// lets them through.
-pub fn may_be_logged(target: &str, level: tracing::Level) -> bool {
-    let library = target == "lapin" || target.starts_with("lapin::");
-    !library || (level <= tracing::Level::WARN && target != "lapin::returned_messages")
-}
+/// What a log filter must hold back from the AMQP library: at these targets it
+/// writes message bodies and whole frames. `cli` lays them over the operator's
+/// own choice, so that no setting can let them through.
+pub const MUTED_LOG_TARGETS: [&str; 2] = ["lapin::returned_messages=off", "lapin=warn"];
