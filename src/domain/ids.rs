@@ -55,6 +55,12 @@ impl TenantId {
         if fits { Ok(Self(text.into())) } else { Err(BadTenantId) }
     }
 
+    /// The office itself, in whose log stands what came from nobody we know.
+    /// No configured tenant can have this name.
+    pub fn office() -> Self {
+        Self("-".into())
+    }
+
     /// The short name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -92,6 +92,7 @@ impl Stage {
     ];
 
     /// The stage after `event`.
+    #[expect(clippy::match_same_arms, reason = "the table is grouped by meaning, not by outcome")]
     pub fn after(self, event: Event) -> Result<Self, IllegalMove> {
         use Event as E;
         use Stage as S;
@@ -105,6 +106,8 @@ impl Stage {
             // (then the 250 is what was missing), and again and again; on what
             // was ended otherwise it is written down and moves nothing.
             (S::Sealed | S::Dispatched | S::Opened | S::Ambiguous, E::Open) => S::Opened,
+            // (A parked job's earlier link may still live; so it may after a retry.)
+            (S::Accepted, E::Open) => S::Accepted,
             (S::Parked, E::Open) => S::Parked,
             (S::Cancelled, E::Open) => S::Cancelled,
             (S::Recalled, E::Open) => S::Recalled,

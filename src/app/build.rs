@@ -1,0 +1,276 @@
+//! Opens what the configuration names and puts the office together.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use super::{
+    events::EventMaker,
+    metrics::Metrics,
+    office::{LeaseWatch, Office, Press, Queues},
+    steps::suspects::Suspects,
+};
+use crate::{
+    blobs::Blobs,
+    broker::{BrokerSettings, Declare, Names},
+    clock::SharedClock,
+    config::{self, BlobKind, Config, Role, SecretSource},
+    dispatch::email::{
+        BootId, Composer, Journal,
+        relay::{Login, RelaySettings, TlsMode},
+    },
+    domain::ids::Epoch,
+    entropy::Entropy,
+    render::{Renderer, TemplateBundle},
+    retention::Witness,
+    store::{
+        Db, DbOptions,
+        keyring::{KeyRing, MasterKey},
+        ledger::Scribe,
+        workers::{self, WorkerRow},
+    },
+};
+
+/// What an office is made of besides its configuration; tests and the demo put
+/// their own in.
+#[derive(Clone)]
+pub struct Parts {
+    /// The time of day.
+    pub clock: SharedClock,
+    /// Chance.
+    pub entropy: Entropy,
+    /// What renders; the bundled renderer where none is given.
+    pub press: Option<Arc<dyn Press>>,
+    /// What this process does.
+    pub roles: Vec<Role>,
+    /// The database, where it is not simply the configured one.
+    pub db: Option<Db>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl Parts {
+    /// An office on this clock, with everything as it is configured.
+    pub fn new(clock: SharedClock, entropy: Entropy) -> Self {
+        Self { clock, entropy, press: None, roles: Role::ALL.to_vec(), db: None, witness: None }
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+/// Adds a password to a database's address.
+pub fn with_password(url: &str, password: Option<&SecretSource>) -> anyhow::Result<String> {
+    let Some(source) = password else { return Ok(url.to_owned()) };
+    let secret = source.read()?;
+    let (scheme, rest) = url.split_once("://").context("a password needs a postgres:// address")?;
+    let (user, host) = rest.split_once('@').context("a password needs a user name before an @")?;
+    let mut coded = String::new();
+    for byte in secret.expose_secret().bytes() {
+        if byte.is_ascii_alphanumeric() {
+            coded.push(char::from(byte));
+        } else {
+            coded.push('%');
+            coded.push_str(&data_encoding::HEXUPPER.encode(&[byte]));
+        }
+    }
+    Ok(format!("{scheme}://{user}:{coded}@{host}"))
+}
+
+/// Opens the database.
+pub async fn database(config: &Config, connections: Option<u32>) -> anyhow::Result<Db> {
+    let settings = &config.database;
+    let url = with_password(&settings.url, settings.password.as_ref())?;
+    let options = DbOptions {
+        max_connections: connections.unwrap_or(settings.max_connections),
+        statement_timeout: settings.statement_timeout.0,
+    };
+    Db::open(&url, options).await.context("the database cannot be opened (`database.url`)")
+}
+
+/// Opens the key store.
+pub async fn keyring(
+    config: &Config,
+    clock: SharedClock,
+    entropy: Entropy,
+) -> anyhow::Result<KeyRing> {
+    let settings = &config.keys;
+    let path = settings.master.check().context("the master key cannot be used (`keys.master`)")?;
+    let master = MasterKey::from_file(&path)
+        .context("the master key cannot be used; `kakitome keys init` makes one")?;
+    let url = with_password(&settings.url, settings.password.as_ref())?;
+    KeyRing::open(&url, master, clock, entropy)
+        .await
+        .context("the key store cannot be opened (`keys.url`)")
+}
+
+/// Opens the store of sealed bytes.
+pub fn blobs(config: &Config, entropy: &Entropy) -> anyhow::Result<Blobs> {
+    let settings = &config.blobs;
+    match settings.kind {
+        BlobKind::Files => Ok(Blobs::files(&settings.dir, settings.segment_bytes_max, entropy.clone())
+            .with_context(|| format!("segments cannot be kept in {}", settings.dir.display()))?),
+        BlobKind::S3 => {
+            let mut builder = object_store::aws::AmazonS3Builder::new()
+                .with_allow_http(settings.allow_http)
+                .with_bucket_name(settings.bucket.clone().unwrap_or_default())
+                .with_region(settings.region.clone().unwrap_or_else(|| "us-east-1".into()));
+            if let Some(endpoint) = &settings.endpoint {
+                builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+            }
+            if let Some(key) = &settings.access_key {
+                builder = builder.with_access_key_id(key.read()?.expose_secret());
+            }
+            if let Some(key) = &settings.secret_key {
+                builder = builder.with_secret_access_key(key.read()?.expose_secret());
+            }
+            let store = builder.build().context("the S3 settings cannot be used (`blobs`)")?;
+            Ok(Blobs::objects(Arc::new(store), "segments", entropy.clone()))
+        }
+    }
+}
+
+/// How to reach RabbitMQ.
+pub fn broker(settings: &config::Broker, name: &str) -> anyhow::Result<BrokerSettings> {
+    let password = match &settings.password {
+        Some(source) => source.read().context("the broker's password (`broker.password`)")?,
+        None => "guest".to_owned().into(),
+    };
+    let mut broker = BrokerSettings::new(&settings.host, settings.port, &settings.user, password);
+    broker.vhost.clone_from(&settings.vhost);
+    if settings.tls {
+        let ca = settings.tls_ca.as_ref().context("name the broker's authority (`broker.tls_ca`)")?;
+        let pem = std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
+        broker.tls = Some(pem);
+    }
+    broker.heartbeat = settings.heartbeat.0;
+    broker.prefetch = settings.prefetch;
+    broker.publish_timeout = settings.publish_timeout.0;
+    broker.declare = match settings.declare {
+        config::Declare::Create => Declare::Create,
+        config::Declare::Passive => Declare::Passive,
+    };
+    broker.names = Names {
+        exchange: settings.exchange.clone(),
+        jobs_queue: settings.queue.clone(),
+        job_key: settings.routing_key.clone(),
+        dead_exchange: settings.dead_exchange.clone(),
+        dead_queue: settings.dead_queue.clone(),
+        events_exchange: settings.events_exchange.clone(),
+    };
+    name.clone_into(&mut broker.connection_name);
+    Ok(broker)
+}
+
+/// How to reach the mail relay.
+pub fn relay(settings: &config::Mail) -> anyhow::Result<RelaySettings> {
+    let mut relay = RelaySettings::new(settings.relay.clone(), settings.port);
+    relay.tls = match settings.tls {
+        config::MailTls::Starttls => TlsMode::Required,
+        config::MailTls::Tls => TlsMode::Implicit,
+        config::MailTls::None => TlsMode::None,
+    };
+    if let Some(ca) = &settings.tls_ca {
+        let pem = std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
+        relay.extra_roots_pem = Some(pem);
+    }
+    if let (Some(user), Some(source)) = (&settings.user, &settings.password) {
+        let password = source.read().context("the relay's password (`mail.password`)")?;
+        relay.login = Some(Login { user: user.clone(), password });
+    }
+    relay.hello_name.clone_from(&settings.hello_name);
+    relay.timeouts.body = settings.final_timeout.0;
+    Ok(relay)
+}
+
+/// The folder of this host's send journals.
+pub fn journals(config: &Config) -> PathBuf {
+    config.office.state_dir.join("journal")
+}
+
+/// The bundled renderer, with the operator's templates.
+pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
+    let renderer = Renderer::bundled().context("the bundled templates do not load")?;
+    let Some(dir) = &config.office.templates_dir else { return Ok(renderer) };
+    let mut bundles = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(entry.path())? {
+            let file = file?;
+            if file.file_type()?.is_file() {
+                let name = file.file_name().to_string_lossy().into_owned();
+                files.push((name, std::fs::read(file.path())?));
+            }
+        }
+        bundles.push(TemplateBundle { name, files });
+    }
+    renderer.with_templates(bundles).context("a template of the operator's is not sound")
+}
+
+/// Puts the office together and enters this process into the list of workers.
+/// The schema must be up to date.
+pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
+    let Parts { clock, entropy, press, roles, db, witness } = parts;
+    let now = clock.now();
+    let epoch = Epoch(entropy.id(now)?);
+    let db = match db {
+        Some(db) => db,
+        None => database(&config, None).await?,
+    };
+    let keys = keyring(&config, Arc::clone(&clock), entropy.clone()).await?;
+    let journals = journals(&config);
+    std::fs::create_dir_all(&journals)
+        .with_context(|| format!("making {} (`office.state_dir`)", journals.display()))?;
+    let boot = BootId::read()?;
+    let journal = Journal::open(&journals, epoch, boot)?;
+    let press = match press {
+        Some(press) => press,
+        None => Arc::new(renderer(&config)?),
+    };
+    let config = Arc::new(config);
+    let lease = config.work.lease;
+    let row = WorkerRow {
+        epoch,
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        boot_id: boot.0.to_string(),
+        roles: roles.iter().map(|role| role.word()).collect::<Vec<_>>().join(","),
+        started_at: now,
+        alive_until: now.checked_add_signed(lease.delta()).unwrap_or(now),
+        stopped_at: None,
+    };
+    db.ensure_months(now).await?;
+    let mut tx = db.begin().await?;
+    workers::register(&mut tx, &row).await?;
+    tx.commit().await?;
+    let outbox_key = keys.outbox_key().await?;
+    Ok(Arc::new(Office {
+        queues: Queues::new(&config),
+        blobs: blobs(&config, &entropy)?,
+        scribe: Scribe::new(entropy.clone()),
+        press,
+        composer: Composer::new()?,
+        suspects: Suspects::open(&journals, epoch)?,
+        journal: Arc::new(journal),
+        events: EventMaker::new(Arc::clone(&config), outbox_key, entropy.clone()),
+        verp_key: keys.verp_key().await?,
+        metrics: Arc::new(Metrics::new()),
+        lease: LeaseWatch::starting(lease.0),
+        config,
+        clock,
+        entropy,
+        epoch,
+        db,
+        keys,
+        roles,
+        witness,
+    }))
+}

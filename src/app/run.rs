@@ -1,0 +1,215 @@
+//! Runs the office: which loops a role needs, and the two strokes of a
+//! shutdown.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+
+use super::{
+    build,
+    desk::OfficeDesk,
+    gauges::Gauges,
+    http,
+    intake::{AmqpEvents, AmqpIntake},
+    office::Office,
+    operations,
+    post,
+    steps::{
+        carry::Carry,
+        commit::Commit,
+        feed::Feed,
+        finish::Finish,
+        press::PressStep,
+        recover::Recover,
+        relay::Relay,
+        tend::{GiveBack, Heartbeat, give_back},
+    },
+    web,
+    worker::{Loops, Service, wait},
+};
+use crate::{
+    broker::BrokerSettings,
+    config::Role,
+    dispatch::email::{BootId, Carrier, Relay as MailRelay, SmtpCarrier},
+    store::workers,
+};
+
+/// A running office.
+#[derive(Debug)]
+pub struct Running {
+    /// Its handles.
+    pub office: Arc<Office>,
+    /// Its loops.
+    pub loops: Loops,
+    /// Where it listens.
+    pub addresses: Addresses,
+}
+
+/// Where an office listens; none for roles it does not have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    /// The recipients' pages.
+    pub gateway: Option<std::net::SocketAddr>,
+    /// The applications' interface.
+    pub api: Option<std::net::SocketAddr>,
+    /// Health and metrics.
+    pub operations: Option<std::net::SocketAddr>,
+}
+
+/// The carriers of one process: one per connection.
+pub type Carriers = Vec<Box<dyn Carrier>>;
+
+/// Connections to the configured relay.
+pub fn carriers(office: &Office) -> anyhow::Result<Carriers> {
+    let relay = MailRelay::new(build::relay(&office.config.mail)?)
+        .context("the mail relay's settings cannot be used (`mail`)")?;
+    let relay = Arc::new(relay);
+    let one = || Box::new(SmtpCarrier::new(Arc::clone(&relay))) as Box<dyn Carrier>;
+    Ok((0..office.config.mail.connections).map(|_| one()).collect())
+}
+
+/// The steps of the role `work`, in the order of a letter's life.
+pub fn work_services(
+    office: &Arc<Office>,
+    carriers: Carriers,
+) -> anyhow::Result<Vec<Box<dyn Service>>> {
+    let mut services: Vec<Box<dyn Service>> = vec![Box::new(Feed::new(Arc::clone(office)))];
+    for slot in 0..press_threads(office) {
+        services.push(Box::new(PressStep::new(Arc::clone(office), slot)));
+    }
+    services.push(Box::new(Commit(Arc::clone(office))));
+    for carrier in carriers {
+        let queue = Arc::clone(&office.queues.letters);
+        services.push(Box::new(Carry::new(Arc::clone(office), queue, carrier)));
+    }
+    services.push(Box::new(Finish(Arc::clone(office))));
+    let journals = build::journals(&office.config);
+    services.push(Box::new(Recover::new(Arc::clone(office), journals, BootId::read()?)));
+    services.extend(post::services(office)?);
+    Ok(services)
+}
+
+fn press_threads(office: &Office) -> u64 {
+    let threads = match office.config.work.render_threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads,
+    };
+    u64::try_from(threads).unwrap_or(1)
+}
+
+/// Starts the loops and listeners of the office's roles. `test_carrier` takes
+/// the mails of tenants in test mode.
+pub async fn start(
+    office: Arc<Office>,
+    carriers: Carriers,
+    test_carrier: Box<dyn Carrier>,
+) -> anyhow::Result<Running> {
+    let loops = Loops::new();
+    let has = |role| office.roles.contains(&role);
+    let heartbeat_db = build::database(&office.config, Some(1)).await?;
+    loops.run(Box::new(Heartbeat::new(Arc::clone(&office), heartbeat_db)));
+    loops.run(Box::new(GiveBack(Arc::clone(&office))));
+    loops.run(Box::new(Gauges::new(Arc::clone(&office))));
+    let broker = match &office.config.broker {
+        Some(settings) => Some(build::broker(settings, "kakitome")?),
+        None => None,
+    };
+    let mut addresses = Addresses::default();
+    if has(Role::Work) {
+        for service in work_services(&office, carriers)? {
+            loops.run(service);
+        }
+        let queue = Arc::clone(&office.queues.test_letters);
+        loops.run(Box::new(Carry::new(Arc::clone(&office), queue, test_carrier)));
+        if let Some(settings) = &broker {
+            let port = Box::new(AmqpEvents::new(&office, settings));
+            loops.run(Box::new(Relay::new(Arc::clone(&office), port)));
+        }
+    }
+    if has(Role::Retention) {
+        for service in web::retention_services(&office) {
+            loops.run(service);
+        }
+    }
+    let desk = Arc::new(OfficeDesk::new(Arc::clone(&office)));
+    if has(Role::Intake) {
+        if let Some(settings) = &broker {
+            consume(&office, &desk, settings, &loops);
+        }
+        let router = web::api(&office, Arc::clone(&desk))?;
+        addresses.api = Some(listen(&loops, office.config.listen.api, router, "listen.api").await?);
+    }
+    if has(Role::Gateway) {
+        let (router, flush) = web::gateway(&office)?;
+        loops.run(flush);
+        let at = office.config.listen.gateway;
+        addresses.gateway = Some(listen(&loops, at, router, "listen.gateway").await?);
+    }
+    let checks = web::readiness(&office);
+    let router = operations::router(Arc::clone(&office.metrics), checks);
+    let at = office.config.listen.operations;
+    addresses.operations = Some(listen(&loops, at, router, "listen.operations").await?);
+    Ok(Running { office, loops, addresses })
+}
+
+fn consume(office: &Arc<Office>, desk: &OfficeDesk, settings: &BrokerSettings, loops: &Loops) {
+    if let Some(tenant) = office.config.broker.as_ref().and_then(|one| one.single_tenant.as_ref()) {
+        tracing::warn!(
+            tenant.id = %tenant,
+            "DEVELOPMENT MODE: every message on the broker is taken for this tenant's, whoever \
+             sent it; remove broker.single_tenant before anybody else can publish"
+        );
+    }
+    let intake = AmqpIntake::new(Arc::clone(office), desk.desk(), settings, loops.closing());
+    loops.run(Box::new(intake));
+}
+
+async fn listen(
+    loops: &Loops,
+    at: std::net::SocketAddr,
+    router: Router,
+    key: &str,
+) -> anyhow::Result<std::net::SocketAddr> {
+    let listener =
+        TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at} (`{key}`)"))?;
+    let address = listener.local_addr()?;
+    loops.spawn(http::serve(listener, router, loops.clone(), loops.closing()));
+    Ok(address)
+}
+
+impl Running {
+    /// Shuts the office down: nothing new is taken, what is in memory goes on
+    /// to its end, and what is left after `work.drain` is given back.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { office, loops, .. } = self;
+        loops.close_door();
+        let drain = office.config.work.drain.0;
+        let started = Instant::now();
+        while !office.queues.in_flight.is_empty() && started.elapsed() < drain {
+            wait(Duration::from_millis(20)).await;
+        }
+        let left = office.queues.in_flight.jobs();
+        if !left.is_empty() {
+            tracing::warn!(jobs = left.len(), "the time to drain is up; these are given back");
+        }
+        // A connection that hangs is not waited for: the journal speaks for it.
+        if tokio::time::timeout(Duration::from_secs(3), loops.stop()).await.is_err() {
+            tracing::warn!("a step did not stop in time");
+        }
+        let under_way = office.journal.under_way();
+        let safe: Vec<_> = left.into_iter().filter(|job| !under_way.contains(job)).collect();
+        if !safe.is_empty() {
+            give_back(&office, &safe).await?;
+        }
+        let mut tx = office.db.begin().await?;
+        workers::stopped(&mut tx, office.epoch, office.clock.now()).await?;
+        tx.commit().await?;
+        office.suspects.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! Takes due work from the books into memory: what intake had no room for,
+//! what was scheduled, what is tried again, what another process left.
+//!
+//! Tenants take turns on the books as they do in memory. A job in step `seal`
+//! is unsealed and goes to the press; a mail in step `send` is read back from
+//! its segment, marked `sending`, and goes out byte for byte as before.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    app::{
+        office::{Delivery, Office, Outgoing, Ready},
+        steps::press,
+        worker::{Service, Tick, TickFuture},
+    },
+    blobs::Place,
+    crypto::delivery::DeliveryKey,
+    dispatch::email::Letter,
+    domain::{
+        checked::CheckedJob,
+        ids::{JobId, TenantId},
+        personal::Personal,
+        reason::Reason,
+    },
+    intake::desk::{Fresh, service_of},
+    seal,
+    store::{
+        jobs::JobRow,
+        work::{self, Leased, Step},
+    },
+};
+
+/// Jobs claimed at once, at the most.
+const CLAIM_MAX: usize = 256;
+/// Of one tenant.
+const CLAIM_PER_TENANT: i64 = 64;
+
+/// Takes due work from the books.
+#[derive(Debug)]
+pub struct Feed {
+    office: Arc<Office>,
+    /// The tenant that was served last.
+    cursor: String,
+}
+
+impl Feed {
+    /// Starts with the first tenant.
+    pub fn new(office: Arc<Office>) -> Self {
+        Self { office, cursor: String::new() }
+    }
+
+    async fn feed(&mut self) -> anyhow::Result<Tick> {
+        let office = &self.office;
+        let room = office.queues.in_flight.room().min(CLAIM_MAX);
+        // Half full is full enough: a claim for a handful costs as much.
+        if room < CLAIM_MAX.min(office.config.work.in_flight / 4).max(1) || !office.lease.holds() {
+            return Ok(Tick::Idle);
+        }
+        let now = office.clock.now();
+        let mut tx = office.db.begin().await?;
+        let claimed = work::claim(
+            &mut tx,
+            office.epoch,
+            now,
+            &[Step::Seal, Step::Send],
+            CLAIM_PER_TENANT,
+            i64::try_from(room).unwrap_or(i64::MAX),
+            &mut self.cursor,
+        )
+        .await?;
+        tx.commit().await?;
+        if claimed.is_empty() {
+            return Ok(Tick::Idle);
+        }
+        let count = claimed.len();
+        let mut sends = Vec::new();
+        for leased in claimed {
+            let (job, tenant) = (leased.job.id, leased.job.tenant.clone());
+            if !office.queues.in_flight.enter(job, &tenant) {
+                continue;
+            }
+            match take(office, leased, now).await {
+                Ok(Taken::Ready(ready)) => office.queues.ready.push(&tenant, ready),
+                Ok(Taken::Send(outgoing)) => sends.push(outgoing),
+                Ok(Taken::Parked) => {}
+                Err(fault) => {
+                    tracing::warn!(job.id = %job, "a job could not be taken up: {fault:#}");
+                    office.queues.give_back([job]);
+                }
+            }
+        }
+        self.send_again(sends, now).await?;
+        Ok(Tick::Worked(count))
+    }
+
+    /// Marks mails as being sent, then lets the connections have them.
+    async fn send_again(&self, sends: Vec<Outgoing>, now: DateTime<Utc>) -> anyhow::Result<()> {
+        if sends.is_empty() {
+            return Ok(());
+        }
+        let office = &self.office;
+        let jobs: Vec<JobId> = sends.iter().map(|one| one.delivery.job).collect();
+        let marked = work::mark_sending_now(&office.db, office.epoch, now, &jobs).await;
+        let held = match marked {
+            Ok(held) => held,
+            Err(error) => {
+                office.queues.give_back(jobs);
+                return Err(error.into());
+            }
+        };
+        for outgoing in sends {
+            let queues = &office.queues;
+            if !held.contains(&outgoing.delivery.job) {
+                queues.in_flight.leave(outgoing.delivery.job);
+            } else if outgoing.delivery.test_mode {
+                queues.test_letters.push([outgoing]);
+            } else {
+                queues.letters.push([outgoing]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Service for Feed {
+    fn name(&self) -> &'static str {
+        "feed"
+    }
+
+    fn tick(&mut self) -> TickFuture<'_> {
+        Box::pin(self.feed())
+    }
+
+    fn pause(&self) -> Duration {
+        self.office.config.work.poll.0
+    }
+}
+
+enum Taken {
+    Ready(Ready),
+    Send(Outgoing),
+    Parked,
+}
+
+/// Opens a claimed job.
+async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Result<Taken> {
+    let row = &leased.job;
+    let (job, tenant) = (row.id, &row.tenant);
+    let Some(wrapped) = &row.wrapped_key else {
+        anyhow::bail!("the job has no key and should have no work");
+    };
+    let service = service_of(row.channel);
+    let day_key = office.keys.existing_day_key(tenant, service, row.purge_day).await?;
+    let key = DeliveryKey::unwrap(&day_key, tenant, job, wrapped)?;
+    let mut delivery = Delivery {
+        job,
+        tenant: tenant.clone(),
+        channel: row.channel,
+        test_mode: row.test_mode,
+        key,
+        purge_day: row.purge_day,
+        accepted_at: row.accepted_at,
+        attempt: leased.attempt,
+        first_try_at: leased.first_try_at.unwrap_or(now),
+        sender_key: String::new(),
+        reference: None,
+    };
+    let unreadable = |delivery: Delivery| async move {
+        let detail = "the sealed payload does not open";
+        press::park(office, &delivery, Reason::PayloadUnreadable, detail, now).await?;
+        anyhow::Ok(Taken::Parked)
+    };
+    match leased.step {
+        Step::Seal => {
+            let sealed = row.payload.as_deref().unwrap_or_default();
+            let Ok(plain) = delivery.key.open_payload(job, sealed) else {
+                return unreadable(delivery).await;
+            };
+            let Ok(checked) = serde_json::from_slice::<CheckedJob>(&plain) else {
+                return unreadable(delivery).await;
+            };
+            delivery.sender_key.clone_from(&checked.key);
+            delivery.reference.clone_from(&checked.reference);
+            Ok(Taken::Ready(Ready { delivery: Arc::new(delivery), checked: Box::new(checked) }))
+        }
+        Step::Send => {
+            let sealed = row.personal.as_deref().unwrap_or_default();
+            let Ok(plain) = delivery.key.open_personal(job, sealed) else {
+                return unreadable(delivery).await;
+            };
+            let Ok(personal) = Personal::from_bytes(&plain) else {
+                return unreadable(delivery).await;
+            };
+            let letter = read_letter(office, &leased, &personal).await?;
+            delivery.sender_key = personal.key;
+            delivery.reference = personal.reference;
+            Ok(Taken::Send(Outgoing { delivery: Arc::new(delivery), letter }))
+        }
+        Step::HandOver => anyhow::bail!("letters on paper are handed over by their own step"),
+    }
+}
+
+/// Reads a sealed mail back, with the envelope it was composed for.
+async fn read_letter(
+    office: &Office,
+    leased: &Leased,
+    personal: &Personal,
+) -> anyhow::Result<Letter> {
+    let row = &leased.job;
+    let Some((place, hour)) = mail_place(row) else {
+        anyhow::bail!("the job has no sealed mail");
+    };
+    let sealed = office.blobs.read(&place, 0..place.len).await?;
+    let key = office.keys.existing_mail_key(hour).await?;
+    let bytes = seal::open_mail(&sealed, &key, &row.tenant, row.id)?;
+    let tag = crate::crypto::prints::verp_tag(&office.verp_key, row.id.0.as_bytes());
+    let envelope_from =
+        crate::dispatch::email::verp::address(row.id, tag, &office.config.mail.bounce_domain);
+    let address = personal.email.as_deref().unwrap_or_default();
+    let envelope_to = crate::dispatch::email::address::MailAddress::parse(address)?.wire().to_owned();
+    Ok(Letter { job: row.id, envelope_from, envelope_to, bytes: Arc::new(bytes) })
+}
+
+/// Puts a job that intake just took straight into memory: no claim needed.
+/// The caller has entered it into `in_flight`.
+pub fn hand_in(office: &Office, tenant: &TenantId, job: JobId, fresh: Fresh) {
+    let Fresh { key, purge_day, accepted_at, checked } = fresh;
+    let test_mode = office.config.tenants.get(tenant).is_some_and(|tenant| tenant.test_mode);
+    let delivery = Delivery {
+        job,
+        tenant: tenant.clone(),
+        channel: checked.channel,
+        test_mode,
+        key,
+        purge_day,
+        accepted_at,
+        attempt: 1,
+        first_try_at: accepted_at,
+        sender_key: checked.key.clone(),
+        reference: checked.reference.clone(),
+    };
+    office.queues.ready.push(tenant, Ready { delivery: Arc::new(delivery), checked });
+}
+
+/// Where a job's sealed document lies.
+pub fn artifact_place(row: &JobRow) -> Option<Place> {
+    Some(Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.artifact_offset?).ok()?,
+        len: u64::try_from(row.artifact_len?).ok()?,
+    })
+}
+
+/// Where a job's sealed mail lies, and the hour of its key.
+fn mail_place(row: &JobRow) -> Option<(Place, i64)> {
+    let place = Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.mail_offset?).ok()?,
+        len: u64::try_from(row.mail_len?).ok()?,
+    };
+    Some((place, row.mail_hour?))
+}

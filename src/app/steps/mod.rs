@@ -1,0 +1,14 @@
+//! The steps of a letter's life inside the worker, in their order: a lease is
+//! taken ([`feed`]), the document is rendered and sealed ([`press`]), made
+//! durable ([`commit`]), carried to the relay ([`carry`]) and written down
+//! ([`finish`]). [`tend`] keeps the leases alive and takes over from the dead.
+
+pub mod carry;
+pub mod commit;
+pub mod feed;
+pub mod finish;
+pub mod press;
+pub mod recover;
+pub mod relay;
+pub mod suspects;
+pub mod tend;

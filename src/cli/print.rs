@@ -1,0 +1,83 @@
+//! The only place that writes to standard output and standard error.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use serde::Serialize;
+
+/// Writes a line to standard output. A reader that has gone away (`| head`) is
+/// no error.
+pub(super) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes a value as one line of JSON to standard output.
+pub(super) fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(&text),
+        Err(error) => self::error(&format!("the answer cannot be written as JSON: {error}")),
+    }
+}
+
+/// Writes a value as indented JSON to standard output.
+pub(super) fn json_pretty(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(&text),
+        Err(error) => self::error(&format!("the answer cannot be written as JSON: {error}")),
+    }
+}
+
+/// Writes a line to standard error.
+#[expect(clippy::print_stderr, reason = "this is the one place that writes to it")]
+pub(super) fn error(text: &str) {
+    eprintln!("kakitome: {text}");
+}
+
+/// Writes rows as columns, wide characters counted as two.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
+    let width = |text: &str| -> usize {
+        text.chars().map(|c| if u32::from(c) >= 0x1100 { 2 } else { 1 }).sum()
+    };
+    let mut widths: Vec<usize> = head.iter().map(|cell| width(cell)).collect();
+    for row in rows {
+        for (most, cell) in widths.iter_mut().zip(row) {
+            *most = (*most).max(width(cell));
+        }
+    }
+    let print = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, most) in cells.zip(&widths) {
+            text.push_str(cell);
+            for _ in width(cell)..most.saturating_add(2) {
+                text.push(' ');
+            }
+        }
+        line(text.trim_end());
+    };
+    print(&mut head.iter().copied());
+    for row in rows {
+        print(&mut row.iter().map(String::as_str));
+    }
+}
+
+/// The help of every command, one after the other, as Markdown.
+pub(super) fn reference(mut command: clap::Command) -> String {
+    command.build();
+    let mut text = String::from("# The command line\n");
+    describe(&mut command, &mut text);
+    text
+}
+
+fn describe(command: &mut clap::Command, text: &mut String) {
+    let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
+    let help = command.clone().term_width(90).render_long_help();
+    let result = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", help.to_string().trim_end());
+    if result.is_err() {
+        return;
+    }
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        describe(sub, text);
+    }
+}

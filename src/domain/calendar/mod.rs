@@ -1,0 +1,7 @@
+//! Days that mean something: the day a document dies, the days Japan rests,
+//! the day a letter is posted.
+
+pub mod cutoff;
+pub mod durations;
+pub mod holidays;
+pub mod retention;

@@ -1,0 +1,265 @@
+//! The pages a recipient sees, and the headers every one of them carries.
+//!
+//! They are plain HTML without script, and everything they load comes from
+//! here: one style sheet and one icon, whose names carry a digest of their
+//! bytes. A page says no more than its reader has a right to: who has only
+//! guessed learns nothing, who holds a dead link learns that it is dead, who
+//! has not pressed the button learns neither title nor recipient.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use data_encoding::HEXLOWER;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use sha2::{Digest, Sha256};
+
+use super::{GatewayError, words::Words};
+use crate::domain::locale::Locale;
+
+const STYLE: &str = include_str!("../../templates/pages/style.css");
+const ICON: &str = include_str!("../../templates/pages/seal.svg");
+
+const TEMPLATES: [(&str, &str); 4] = [
+    ("layout.html", include_str!("../../templates/pages/layout.html")),
+    ("link.html", include_str!("../../templates/pages/link.html")),
+    ("viewer.html", include_str!("../../templates/pages/viewer.html")),
+    ("notice.html", include_str!("../../templates/pages/notice.html")),
+];
+
+/// What every page carries (security.md §1.4).
+const HEADERS: [(HeaderName, &str); 9] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+    ),
+    // With `no-referrer` browsers send `Origin: null`, and no person could
+    // press the button.
+    (header::REFERRER_POLICY, "strict-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("x-robots-tag"), "noindex, nofollow, noarchive, nosnippet"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), \
+         encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), \
+         identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), \
+         microphone=(), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
+         publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), \
+         usb=(), web-share=(), window-management=(), xr-spatial-tracking=()",
+    ),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
+];
+
+/// Adds the headers of every page, each only where the answer has no own.
+pub(super) fn protect(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert_with(|| HeaderValue::from_static(value));
+    }
+}
+
+/// A page that tells one thing and asks nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Not a link of ours: misspelt, guessed or unknown, all the same.
+    Missing,
+    /// A link of ours that opens nothing any more, for whatever reason.
+    Gone,
+    /// The half hour of an opened document is over; its link may still work.
+    Over,
+    /// The record could not be written, or a part of us is away.
+    Trouble,
+    /// The stored document is not what was sealed.
+    Broken,
+    /// The button was not pressed on a page of ours.
+    Refused,
+    /// A browser looked ahead.
+    Early,
+    /// The request has no form we know.
+    Wrong,
+    /// A request for another site.
+    Elsewhere,
+}
+
+impl Notice {
+    #[cfg(test)]
+    const ALL: [Self; 9] = [
+        Self::Missing,
+        Self::Gone,
+        Self::Over,
+        Self::Trouble,
+        Self::Broken,
+        Self::Refused,
+        Self::Early,
+        Self::Wrong,
+        Self::Elsewhere,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Gone => "gone",
+            Self::Over => "over",
+            Self::Trouble => "trouble",
+            Self::Broken => "broken",
+            Self::Refused => "refused",
+            Self::Early => "early",
+            Self::Wrong => "wrong",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Missing => StatusCode::NOT_FOUND,
+            Self::Gone | Self::Over => StatusCode::GONE,
+            Self::Trouble | Self::Early => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused => StatusCode::FORBIDDEN,
+            Self::Wrong => StatusCode::BAD_REQUEST,
+            Self::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
+        }
+    }
+}
+
+/// The templates, their words, and the two files they load.
+#[derive(Debug)]
+pub(super) struct Pages {
+    env: Environment<'static>,
+    pub(super) words: Words,
+    style: Asset,
+    icon: Asset,
+}
+
+/// A file that is served under a name that changes with its bytes.
+#[derive(Debug)]
+struct Asset {
+    path: String,
+    media_type: &'static str,
+    text: &'static str,
+}
+
+impl Asset {
+    fn new(stem: &str, extension: &str, media_type: &'static str, text: &'static str) -> Self {
+        let digest: String = HEXLOWER.encode(&Sha256::digest(text)).chars().take(16).collect();
+        Self { path: format!("/assets/{stem}-{digest}.{extension}"), media_type, text }
+    }
+}
+
+impl Pages {
+    /// Reads what is built into the program.
+    pub(super) fn built_in() -> Result<Self, GatewayError> {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_auto_escape_callback(|_| AutoEscape::Html);
+        for (name, source) in TEMPLATES {
+            env.add_template(name, source).map_err(|_| GatewayError::BuiltIn("templates"))?;
+        }
+        let style = Asset::new("style", "css", "text/css; charset=utf-8", STYLE);
+        let icon = Asset::new("seal", "svg", "image/svg+xml", ICON);
+        Ok(Self { env, words: Words::built_in()?, style, icon })
+    }
+
+    /// The file at this path, if it is one of ours as it is now.
+    pub(super) fn asset(&self, path: &str) -> Option<Response> {
+        let asset = [&self.style, &self.icon].into_iter().find(|asset| asset.path == path)?;
+        let mut response = Response::new(Body::from(asset.text));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
+        let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        headers.insert(header::CACHE_CONTROL, forever);
+        Some(response)
+    }
+
+    /// A page of one notice.
+    pub(super) fn notice(&self, notice: Notice, locale: Locale) -> Response {
+        let mut response =
+            self.page("notice.html", notice.status(), locale, context! { name => notice.name() });
+        if notice == Notice::Trouble {
+            let seconds = HeaderValue::from_static("30");
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+
+    /// Renders a page. What cannot be rendered is an empty 500: half a page
+    /// could say too much.
+    pub(super) fn page(
+        &self,
+        template: &str,
+        status: StatusCode,
+        locale: Locale,
+        values: Value,
+    ) -> Response {
+        let frame = context! {
+            lang => locale.tag(),
+            t => self.words.of(locale),
+            style => &self.style.path,
+            icon => &self.icon.path,
+            switch => [
+                context! { tag => "ja", name => "日本語" },
+                context! { tag => "en", name => "English" },
+            ],
+        };
+        let rendered = self
+            .env
+            .get_template(template)
+            .and_then(|template| template.render(context! { ..values, ..frame }));
+        let mut response = Response::new(Body::empty());
+        match rendered {
+            Ok(html) => {
+                *response.body_mut() = Body::from(html);
+                *response.status_mut() = status;
+            }
+            Err(_) => {
+                tracing::error!(template, "a page could not be rendered");
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+        }
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, html);
+        let vary = HeaderValue::from_static("accept-language");
+        response.headers_mut().insert(header::VARY, vary);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notice_renders_in_both_languages() {
+        let pages = Pages::built_in().unwrap();
+        for notice in Notice::ALL {
+            for locale in [Locale::Ja, Locale::En] {
+                let status = pages.notice(notice, locale).status();
+                assert_eq!(status, notice.status(), "{notice:?} in {locale:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_loads_nothing_inline_and_nothing_foreign() {
+        for (name, source) in TEMPLATES {
+            let text = source.to_ascii_lowercase();
+            for forbidden in ["<script", " style=", "<style", "http:", "https:", "onclick", "safe"] {
+                assert!(!text.contains(forbidden), "{name} holds {forbidden}");
+            }
+        }
+        assert!(!STYLE.contains("url("), "the style sheet loads nothing");
+    }
+
+    #[test]
+    fn assets_are_found_under_their_digest_only() {
+        let pages = Pages::built_in().unwrap();
+        let style = pages.asset(&pages.style.path).unwrap();
+        let caching = style.headers().get(header::CACHE_CONTROL).unwrap();
+        assert!(caching.to_str().unwrap().contains("immutable"), "it never changes");
+        assert!(pages.asset("/assets/style.css").is_none(), "no other name");
+    }
+}

@@ -1,0 +1,148 @@
+//! The half hour in which an opened document can be looked at.
+//!
+//! A session is a signed value, not a row: it names the link and the instant
+//! at which it ends. It stands in the address bar in place of the token, so
+//! that history, screen shares and the next page's referrer hold something
+//! that is worthless in half an hour. It proves only that this link was opened
+//! by a person; whether the document may still be seen is asked of the
+//! database at every request.
+//!
+//! It refuses every text that it did not write itself; one whose time is over
+//! is told apart, so that its reader can be sent back to the mail.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::crypto::{Key, Lookup, prints};
+
+/// How long a session lasts.
+pub(super) const LIFE: TimeDelta = TimeDelta::minutes(30);
+
+const BODY: usize = 8 + 32 + 8;
+const TAG: usize = 32;
+/// Characters of a session.
+const TEXT_LENGTH: usize = ((BODY + TAG) * 4).div_ceil(3);
+const LABEL: &str = "kakitome viewer session v1";
+
+/// An opened link, until an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    /// Where the link's row is.
+    pub(super) link: Lookup,
+    /// When the session ends.
+    pub(super) ends: DateTime<Utc>,
+}
+
+/// What a text in an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// A session of ours.
+    Live(Session),
+    /// A session of ours whose time is over.
+    Over,
+    /// Nothing of ours.
+    Foreign,
+}
+
+impl Session {
+    /// A session for a link that was opened `now`; it ends no later than the
+    /// link itself.
+    pub(super) fn begin(link: Lookup, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
+        let ends = now.checked_add_signed(LIFE).map_or(expires, |end| end.min(expires));
+        Self { link, ends }
+    }
+
+    /// The text for the address.
+    pub(super) fn text(&self, key: &Key) -> String {
+        let body = self.body();
+        let tag = prints::mac(key, LABEL, &[&body]);
+        BASE64URL_NOPAD.encode(&[body.as_slice(), &tag].concat())
+    }
+
+    /// Reads a text of [`text`](Self::text).
+    pub(super) fn parse(text: &str, key: &Key, now: DateTime<Utc>) -> Parsed {
+        match Self::read(text, key) {
+            Some(session) if now < session.ends => Parsed::Live(session),
+            Some(_) => Parsed::Over,
+            None => Parsed::Foreign,
+        }
+    }
+
+    fn read(text: &str, key: &Key) -> Option<Self> {
+        if text.len() != TEXT_LENGTH {
+            return None;
+        }
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let (body, tag) = bytes.split_first_chunk::<BODY>()?;
+        if !prints::same(&prints::mac(key, LABEL, &[body]), tag) {
+            return None;
+        }
+        let (day, rest) = body.split_first_chunk::<8>()?;
+        let (print, ends) = rest.split_first_chunk::<32>()?;
+        let ends = DateTime::from_timestamp_micros(i64::from_be_bytes(ends.try_into().ok()?))?;
+        let link = Lookup { day: i64::from_be_bytes(*day), print: *print };
+        Some(Self { link, ends })
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(BODY);
+        body.extend_from_slice(&self.link.day.to_be_bytes());
+        body.extend_from_slice(&self.link.print);
+        body.extend_from_slice(&self.ends.timestamp_micros().to_be_bytes());
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(byte: u8) -> Key {
+        Key::take(&mut [byte; 32])
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+    }
+
+    fn session() -> Session {
+        let link = Lookup { day: 20_778, print: [5; 32] };
+        Session::begin(link, now(), now() + TimeDelta::days(14))
+    }
+
+    #[test]
+    fn a_session_is_read_back_until_its_end_and_under_its_key() {
+        let text = session().text(&key(1));
+        assert_eq!(text.len(), TEXT_LENGTH, "one length for all");
+        let read = |minutes| Session::parse(&text, &key(1), now() + TimeDelta::minutes(minutes));
+        assert_eq!(read(29), Parsed::Live(session()), "inside its half hour");
+        assert_eq!(read(30), Parsed::Over, "over");
+        assert_eq!(Session::parse(&text, &key(2), now()), Parsed::Foreign, "another key");
+    }
+
+    #[test]
+    fn a_session_ends_with_its_link() {
+        let link = session().link;
+        let short = Session::begin(link, now(), now() + TimeDelta::minutes(4));
+        assert_eq!(short.ends, now() + TimeDelta::minutes(4), "not after the link");
+    }
+
+    proptest! {
+        #[test]
+        fn one_changed_character_is_refused(at in 0..TEXT_LENGTH, to in "[A-Za-z0-9_-]") {
+            let text = session().text(&key(1));
+            let mut spoiled = text.clone().into_bytes();
+            spoiled[at] = to.as_bytes()[0];
+            let spoiled = String::from_utf8(spoiled).unwrap();
+            prop_assume!(spoiled != text);
+            prop_assert_eq!(Session::parse(&spoiled, &key(1), now()), Parsed::Foreign);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,120}") {
+            prop_assert_eq!(Session::parse(&text, &key(1), now()), Parsed::Foreign);
+        }
+    }
+}

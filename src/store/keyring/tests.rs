@@ -1,0 +1,485 @@
+//! The same claims on both databases. The PostgreSQL half runs where
+//! `KAKITOME_TEST_POSTGRES` names a server (`tests/run` always does), and says
+//! so where it does not.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use futures::future::join_all;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::{
+    clock::{Clock, HandClock},
+    crypto::{LinkToken, format_tests::Vector},
+};
+
+/// Day 20,779 is 22 November 2026.
+const TODAY: i64 = 20_779;
+
+struct Office {
+    url: String,
+    clock: Arc<HandClock>,
+    folder: tempfile::TempDir,
+}
+
+impl Office {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+        Self { url, clock: noon(), folder }
+    }
+
+    async fn postgres(server: &str) -> Self {
+        let entropy = Entropy::from_os().unwrap();
+        let name = format!("kk_keys_{:x}", u128::from_be_bytes(entropy.array().unwrap()));
+        let admin = sqlx::PgPool::connect(&format!("{server}/postgres")).await.unwrap();
+        // A database cannot be named by a parameter; this name is ours.
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&admin).await.unwrap();
+        admin.close().await;
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("{server}/{name}"), clock: noon(), folder }
+    }
+
+    async fn ring(&self) -> KeyRing {
+        self.ring_with(7).await.unwrap()
+    }
+
+    async fn ring_with(&self, master: u8) -> Result<KeyRing, KeyError> {
+        let master = MasterKey::from_bytes(Zeroizing::new(vec![master; 32])).unwrap();
+        KeyRing::open(&self.url, master, self.clock.clone(), Entropy::from_os().unwrap()).await
+    }
+
+    fn wait(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    /// Whether any file of the store holds these bytes.
+    fn files_hold(&self, needle: &[u8]) -> bool {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        files.map(|file| fs::read(file.unwrap().path()).unwrap()).any(|bytes| holds(&bytes, needle))
+    }
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+fn noon() -> Arc<HandClock> {
+    let start = DateTime::from_timestamp(TODAY * 86_400 + 43_200, 0).unwrap();
+    Arc::new(HandClock::starting_at(start))
+}
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::parse(name).unwrap()
+}
+
+fn day(tenant_name: &str, number: i64) -> KeyName {
+    KeyName::of_service(Kind::Day, &tenant(tenant_name), Service::Mail, number)
+}
+
+async fn wrapped(ring: &KeyRing, name: &KeyName) -> Vec<u8> {
+    ring.0.db.find(name).await.unwrap().unwrap().wrapped.unwrap()
+}
+
+/// Changes rows behind the ring's back; `$1` is tomorrow.
+async fn tamper(ring: &KeyRing, sql: &'static str) {
+    let rows = match &ring.0.db {
+        KeyDb::Sqlite(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+        KeyDb::Postgres(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+    };
+    assert!(rows > 0, "something was changed");
+}
+
+/// Makes a test of each claim on each database.
+macro_rules! on_both {
+    ($($claim:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(super::Office::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            #[expect(clippy::disallowed_methods, reason = "a test's setting")]
+            async fn $claim() {
+                match std::env::var("KAKITOME_TEST_POSTGRES") {
+                    Ok(server) => super::$claim(super::Office::postgres(&server).await).await,
+                    Err(_) => eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server"),
+                }
+            })*
+
+            #[tokio::test]
+            #[expect(clippy::disallowed_methods, reason = "a test's setting")]
+            async fn no_table_file_holds_a_destroyed_key() {
+                match std::env::var("KAKITOME_TEST_POSTGRES") {
+                    Ok(server) => super::no_table_file_holds_a_destroyed_key(
+                        super::Office::postgres(&server).await,
+                    ).await,
+                    Err(_) => eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server"),
+                }
+            }
+        }
+    };
+}
+
+on_both! {
+    a_key_is_made_once_whoever_asks_at_the_same_time
+    keys_outlive_the_process_and_never_meet
+    a_destroyed_key_stays_destroyed
+    a_key_that_never_was_can_be_destroyed_too
+    another_ring_stops_serving_within_a_minute
+    a_crash_between_the_steps_is_made_good
+    a_key_for_reading_is_never_made
+    rows_cannot_be_exchanged
+    another_master_key_is_refused
+    only_what_is_due_is_listed
+    links_outlive_a_rotation_and_die_with_their_keys
+    a_new_pair_of_link_keys_waits_before_it_mints
+    sealing_pairs_are_stable_and_the_tenants_own
+    the_status_counts_what_lives_and_what_died
+}
+
+async fn a_key_is_made_once_whoever_asks_at_the_same_time(office: Office) {
+    let (one, two) = (office.ring().await, office.ring().await);
+    let acme = tenant("acme");
+    let asked = (0..40).map(|at| {
+        let ring = if at % 2 == 0 { &one } else { &two };
+        ring.day_key(&acme, Service::Mail, TODAY + 30)
+    });
+    let keys: Vec<_> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    assert!(keys.iter().all(|key| key.expose() == keys[0].expose()), "all hold one key");
+}
+
+async fn keys_outlive_the_process_and_never_meet(office: Office) {
+    let read = async |ring: &KeyRing| {
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let all = [
+            ring.day_key(&acme, Service::Mail, 1).await,
+            ring.day_key(&acme, Service::Postal, 1).await,
+            ring.day_key(&acme, Service::Mail, 2).await,
+            ring.day_key(&other, Service::Mail, 1).await,
+            ring.mail_key(1).await,
+            ring.mail_key(2).await,
+            ring.dedupe_key().await,
+            ring.outbox_key().await,
+            ring.page_key().await,
+            ring.verp_key().await,
+            ring.index_key(&acme).await,
+            ring.index_key(&other).await,
+            ring.evidence_key(&acme, 2026).await,
+            ring.evidence_key(&acme, 2027).await,
+            ring.access_key(&acme, 2026).await,
+        ];
+        all.map(|key| *key.unwrap().expose())
+    };
+    let ring = office.ring().await;
+    let first = read(&ring).await;
+    ring.close().await;
+    for (at, key) in first.iter().enumerate() {
+        assert!(!first[..at].contains(key), "key {at} equals an earlier one");
+    }
+    assert_eq!(read(&office.ring().await).await, first, "the same keys after a restart");
+}
+
+async fn a_destroyed_key_stays_destroyed(office: Office) {
+    let (acme, ring, second) = (tenant("acme"), office.ring().await, office.ring().await);
+    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    let gone = ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    assert_eq!(gone.at, office.clock.now(), "destroyed now");
+    office.wait(5);
+    let again = ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    assert_eq!(again, gone, "twice is once");
+    for ring in [&ring, &second, &office.ring().await] {
+        let made = ring.day_key(&acme, Service::Mail, TODAY).await;
+        assert!(matches!(made, Err(KeyError::Destroyed)), "never made again");
+        let read = ring.existing_day_key(&acme, Service::Mail, TODAY).await;
+        assert!(matches!(read, Err(KeyError::Destroyed)), "nor read");
+    }
+    assert!(second.day_key(&acme, Service::Postal, TODAY).await.is_ok(), "its neighbour lives");
+
+    ring.mail_key(9).await.unwrap();
+    ring.destroy_mail_hour(9).await.unwrap();
+    assert!(matches!(ring.mail_key(9).await, Err(KeyError::Destroyed)), "mail keys too");
+    ring.access_key(&acme, 5).await.unwrap();
+    ring.destroy_access_month(&acme, 5).await.unwrap();
+    assert!(matches!(ring.access_key(&acme, 5).await, Err(KeyError::Destroyed)), "access keys");
+    ring.evidence_key(&acme, 2019).await.unwrap();
+    ring.destroy_evidence_year(&acme, 2019).await.unwrap();
+    assert!(matches!(ring.evidence_key(&acme, 2019).await, Err(KeyError::Destroyed)), "evidence");
+}
+
+async fn a_key_that_never_was_can_be_destroyed_too(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    ring.destroy_day(&acme, Service::Mail, TODAY - 1).await.unwrap();
+    let made = ring.day_key(&acme, Service::Mail, TODAY - 1).await;
+    assert!(matches!(made, Err(KeyError::Destroyed)), "and is not made afterwards");
+}
+
+async fn another_ring_stops_serving_within_a_minute(office: Office) {
+    let (acme, ring, second) = (tenant("acme"), office.ring().await, office.ring().await);
+    second.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    second.day_key(&acme, Service::Mail, TODAY + 30).await.unwrap();
+    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    office.wait(61);
+    let served = second.day_key(&acme, Service::Mail, TODAY).await;
+    assert!(matches!(served, Err(KeyError::Destroyed)), "a past day is looked at again");
+    second.close().await;
+    let future = second.day_key(&acme, Service::Mail, TODAY + 30).await;
+    assert!(future.is_ok(), "a day to come is served from memory alone");
+    office.wait(29 * 86_400);
+    let past = second.day_key(&acme, Service::Mail, TODAY + 30).await;
+    assert!(matches!(past, Err(KeyError::Store(_))), "until its day comes");
+}
+
+async fn a_crash_between_the_steps_is_made_good(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    // The process dies after the first step.
+    ring.0.db.condemn(&[day("acme", TODAY)], 1).await.unwrap();
+    ring.close().await;
+    let ring = office.ring().await;
+    let served = ring.day_key(&acme, Service::Mail, TODAY).await;
+    assert!(matches!(served, Err(KeyError::Destroyed)), "condemned keys are not served");
+    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
+    assert_eq!(left, [(acme.clone(), Service::Mail, TODAY)], "but not called destroyed either");
+    // ... and again, after the second.
+    ring.0.db.settle().await.unwrap();
+    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
+    assert_eq!(left.len(), 1, "still on the list");
+    ring.destroy_days(&left).await.unwrap();
+    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
+    assert!(left.is_empty(), "now it is destroyed");
+}
+
+async fn a_key_for_reading_is_never_made(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    let day = ring.existing_day_key(&acme, Service::Mail, TODAY).await;
+    assert!(matches!(day, Err(KeyError::Unknown)), "no day key");
+    let mail = ring.existing_mail_key(4).await;
+    assert!(matches!(mail, Err(KeyError::Unknown)), "no mail key");
+    let made = ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    let read = ring.existing_day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    assert_eq!(made.expose(), read.expose(), "once made it is read");
+}
+
+const EXCHANGE: &str = "
+    UPDATE keys
+    SET number = CASE number WHEN $1 THEN $1 + 1000 ELSE $1 END
+    WHERE kind = 'day'
+";
+const BACK: &str = "UPDATE keys SET number = $1 + 1 WHERE number = $1 + 1000";
+const REPARENT: &str = "UPDATE keys SET parent = 0 WHERE kind = 'day' AND number = $1";
+
+async fn rows_cannot_be_exchanged(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    for number in [TODAY + 1, TODAY + 2] {
+        ring.day_key(&acme, Service::Mail, number).await.unwrap();
+    }
+    tamper(&ring, EXCHANGE).await;
+    tamper(&ring, BACK).await;
+    let ring = office.ring().await;
+    for number in [TODAY + 1, TODAY + 2] {
+        let read = ring.day_key(&acme, Service::Mail, number).await;
+        assert!(matches!(read, Err(KeyError::Broken)), "another day's key does not open here");
+    }
+    tamper(&ring, REPARENT).await;
+    let read = ring.day_key(&acme, Service::Mail, TODAY + 1).await;
+    assert!(matches!(read, Err(KeyError::Broken)), "nor under another parent");
+}
+
+async fn another_master_key_is_refused(office: Office) {
+    office.ring().await.close().await;
+    let refused = office.ring_with(8).await.err();
+    assert!(matches!(refused, Some(KeyError::WrongMaster)), "before anything is made with it");
+    assert!(office.ring_with(7).await.is_ok(), "the right one still opens");
+}
+
+async fn only_what_is_due_is_listed(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    for number in [TODAY + 1, TODAY, TODAY - 2, TODAY - 1] {
+        ring.day_key(&acme, Service::Postal, number).await.unwrap();
+        ring.mail_key(number).await.unwrap();
+        ring.access_key(&acme, number).await.unwrap();
+        ring.evidence_key(&acme, number).await.unwrap();
+    }
+    ring.destroy_day(&acme, Service::Postal, TODAY - 1).await.unwrap();
+    let due = ring.undestroyed_days_before(TODAY, 10).await.unwrap();
+    assert_eq!(due, [(acme.clone(), Service::Postal, TODAY - 2)], "before today, and alive");
+    let all = ring.undestroyed_days_before(i64::MAX, 2).await.unwrap();
+    assert_eq!(all.len(), 2, "no more than asked for");
+    let hours = ring.live_mail_hours_before(TODAY).await.unwrap();
+    assert_eq!(hours, [TODAY - 2, TODAY - 1], "earliest first");
+    ring.destroy_mail_hours(&hours).await.unwrap();
+    let hours = ring.live_mail_hours_before(TODAY + 9).await.unwrap();
+    assert_eq!(hours, [TODAY, TODAY + 1], "a batch is destroyed at once");
+    let months = ring.live_access_months_before(TODAY - 1).await.unwrap();
+    assert_eq!(months, [(acme.clone(), TODAY - 2)], "access months");
+    let years = ring.live_evidence_years_before(TODAY - 1).await.unwrap();
+    assert_eq!(years, [(acme, TODAY - 2)], "evidence years");
+}
+
+async fn links_outlive_a_rotation_and_die_with_their_keys(office: Office) {
+    let (ring, entropy) = (office.ring().await, Entropy::from_os().unwrap());
+    let keys = ring.link_keys().await.unwrap();
+    let token = LinkToken::mint(&keys, office.clock.now(), &entropy).unwrap();
+    let lookup = token.lookup(&keys).unwrap();
+    let first = keys.minting();
+    let refused = ring.destroy_link_keys(first).await;
+    assert!(matches!(refused, Err(KeyError::StillMinting)), "not while it mints");
+
+    let second = ring.rotate_link_keys().await.unwrap();
+    office.wait(301);
+    let keys = office.ring().await.link_keys().await.unwrap();
+    assert_eq!((keys.minting(), second), (2, 2), "the second pair mints");
+    let parsed = LinkToken::parse(&token.text(), &keys).unwrap();
+    assert_eq!(parsed.lookup(&keys), Ok(lookup), "the old link leads where it led");
+
+    ring.destroy_link_keys(first).await.unwrap();
+    let keys = ring.link_keys().await.unwrap();
+    assert!(LinkToken::parse(&token.text(), &keys).is_err(), "until its keys are destroyed");
+    assert_eq!(ring.rotate_link_keys().await.unwrap(), 3, "ids are not used again");
+}
+
+async fn a_new_pair_of_link_keys_waits_before_it_mints(office: Office) {
+    let (ring, other) = (office.ring().await, office.ring().await);
+    let before = other.link_keys().await.unwrap();
+    ring.rotate_link_keys().await.unwrap();
+    assert_eq!(ring.link_keys().await.unwrap().minting(), before.minting(), "not at once");
+    office.wait(61);
+    let known: Vec<u8> = other.link_keys().await.unwrap().key_ids().collect();
+    assert_eq!(known, [1, 2], "within a minute every process knows it");
+    office.wait(240);
+    assert_eq!(ring.link_keys().await.unwrap().minting(), 2, "then it mints");
+}
+
+async fn sealing_pairs_are_stable_and_the_tenants_own(office: Office) {
+    let (acme, other, ring) = (tenant("acme"), tenant("other"), office.ring().await);
+    let public = ring.sealing_pair(&acme).await.unwrap().public();
+    assert_ne!(public, ring.sealing_pair(&other).await.unwrap().public(), "another tenant's");
+    assert_ne!(public, ring.office_pair().await.unwrap().public(), "the office's");
+    let again = office.ring().await.sealing_pair(&acme).await.unwrap().public();
+    assert_eq!(again, public, "the same after a restart");
+}
+
+async fn the_status_counts_what_lives_and_what_died(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    for number in 0..3 {
+        ring.day_key(&acme, Service::Mail, number).await.unwrap();
+    }
+    ring.destroy_day(&acme, Service::Mail, 0).await.unwrap();
+    ring.0.db.condemn(&[day("acme", 1)], 1).await.unwrap();
+    let status = ring.status().await.unwrap();
+    let days = status.kinds.iter().find(|count| count.kind == "day").unwrap();
+    assert_eq!((days.live, days.condemned, days.destroyed), (1, 1, 1), "one of each");
+    assert_eq!((status.minting, status.links), (1, vec![1]), "and the links' keys");
+}
+
+#[tokio::test]
+async fn no_file_holds_a_destroyed_key() {
+    let office = Office::sqlite();
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    let mut canaries = Vec::new();
+    for number in 0..300 {
+        ring.day_key(&acme, Service::Mail, number).await.unwrap();
+        let bytes = wrapped(&ring, &day("acme", number)).await;
+        canaries.push((number, bytes));
+    }
+    assert!(office.files_hold(&canaries[0].1[13..]), "before, the scan finds it");
+    // Every third, out of order, so that pages are split, merged and reused.
+    let doomed: Vec<_> = (0..300).rev().filter(|number| number % 3 == 0).collect();
+    for chunk in doomed.chunks(7) {
+        let days: Vec<_> = chunk.iter().map(|at| (acme.clone(), Service::Mail, *at)).collect();
+        ring.destroy_days(&days).await.unwrap();
+    }
+    let files: Vec<Vec<u8>> = fs::read_dir(office.folder.path())
+        .unwrap()
+        .map(|file| fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    for (number, bytes) in &canaries {
+        let secret = &bytes[13..];
+        let left = files
+            .iter()
+            .any(|file| holds(file, &secret[..16]) || holds(file, &secret[secret.len() - 16..]));
+        assert_eq!(left, number % 3 != 0, "key {number}: destroyed is gone, live is there");
+    }
+}
+
+async fn no_table_file_holds_a_destroyed_key(office: Office) {
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    ring.day_key(&acme, Service::Mail, TODAY + 1).await.unwrap();
+    let doomed = wrapped(&ring, &day("acme", TODAY)).await[13..].to_vec();
+    let living = wrapped(&ring, &day("acme", TODAY + 1)).await[13..].to_vec();
+    let pool = sqlx::PgPool::connect(&office.url).await.unwrap();
+    let path: String =
+        sqlx::query_scalar("SELECT pg_relation_filepath('keys')").fetch_one(&pool).await.unwrap();
+    // The server reads its own file for us; missing is as good as empty.
+    let table = async |path: &str| -> Vec<u8> {
+        sqlx::query("CHECKPOINT").execute(&pool).await.unwrap();
+        let read = "SELECT coalesce(pg_read_binary_file($1, 0, 100000000, true), '')";
+        sqlx::query_scalar(read).bind(path).fetch_one(&pool).await.unwrap()
+    };
+    let before = table(&path).await;
+    assert!(holds(&before, &doomed) && holds(&before, &living), "before, the scan finds both");
+    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    assert!(!holds(&table(&path).await, &doomed), "the old file is gone");
+    let path: String =
+        sqlx::query_scalar("SELECT pg_relation_filepath('keys')").fetch_one(&pool).await.unwrap();
+    let after = table(&path).await;
+    assert!(holds(&after, &living) && !holds(&after, &doomed), "the new one holds the living");
+}
+
+#[tokio::test]
+async fn a_key_is_not_called_destroyed_while_someone_reads_the_log() {
+    let office = Office::sqlite();
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    let secret = wrapped(&ring, &day("acme", TODAY)).await[13..].to_vec();
+    let reader = sqlx::SqlitePool::connect(&office.url).await.unwrap();
+    let mut reading = reader.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM keys").fetch_one(&mut *reading).await.unwrap();
+    let early = ring.destroy_day(&acme, Service::Mail, TODAY).await;
+    assert!(matches!(early, Err(KeyError::StillInLog)), "the log could not be emptied");
+    assert!(office.files_hold(&secret), "and indeed it still holds the key");
+    let served = ring.day_key(&acme, Service::Mail, TODAY).await;
+    assert!(matches!(served, Err(KeyError::Destroyed)), "but the key is not served");
+    reading.rollback().await.unwrap();
+    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    assert!(!office.files_hold(&secret), "asked again, it is gone");
+}
+
+#[tokio::test]
+async fn the_store_is_closed_to_others() {
+    let office = Office::sqlite();
+    let _ring = office.ring().await;
+    for file in fs::read_dir(office.folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{} is for its owner only", file.path().display());
+    }
+}
+
+#[test]
+fn both_schemas_are_the_same_schema() {
+    let sqlite = include_str!("../../../migrations/keys/sqlite/0001_keys.sql");
+    let postgres = include_str!("../../../migrations/keys/postgres/0001_keys.sql");
+    assert!(sqlite.contains("BLOB") && postgres.contains("BYTEA"), "each has its word for bytes");
+    assert_eq!(sqlite.replace("BLOB,", "BYTEA,"), postgres, "and that is all that differs");
+}
+
+#[test]
+fn the_wrapped_key_is_as_documented() {
+    let v = Vector::named("key");
+    assert_eq!(v.text("kind"), Kind::Day.word(), "kind");
+    assert_eq!(v.text("service"), Service::Mail.word(), "service");
+    let name = day(v.text("tenant"), i64::from_be_bytes(v.array("number")));
+    let place = place(&name, i64::from_be_bytes(v.array("parent")));
+    let key = wrap::unwrap_key(&v.key("parent_key"), &place, v.bytes("wrapped")).unwrap();
+    assert_eq!(key.expose(), v.bytes("plain"), "the key");
+}
