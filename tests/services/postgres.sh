@@ -6,8 +6,8 @@
 #   postgres.sh down DIR    stop it in good order
 #   postgres.sh kill DIR    SIGKILL it, as a crash would
 #
-# The port stands in DIR/port; the superuser is `kakitome`, without password,
-# and owns the database `kakitome`.
+# The port stands in DIR/port; the superuser is `kakitome`, without password.
+# Tests make their own databases.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/common.sh"
@@ -45,12 +45,9 @@ CONF
 
 up() {
     [ -n "$programs" ] || die "PostgreSQL is missing: apt-get install postgresql"
-    local fresh=
-    [ -f "$dir/port" ] || { create "$(free_ports 1)" && fresh=1; }
+    [ -f "$dir/port" ] || create "$(free_ports 1)"
     run "$programs/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 start >/dev/null ||
         { tail -20 "$dir/log" >&2; die "PostgreSQL did not start"; }
-    [ -z "$fresh" ] ||
-        run "$programs/createdb" -h "$dir" -p "$(cat "$dir/port")" -U kakitome kakitome
 }
 
 postmaster() { head -n 1 "$dir/data/postmaster.pid" 2>/dev/null || true; }
