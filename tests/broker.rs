@@ -529,16 +529,15 @@ async fn a_hanging_broker_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_application_publishes_jobs_and_sees_only_its_own_events() {
+async fn accounts_can_do_their_work_and_no_more() {
     let broker = OwnBroker::start();
-    let settings = own_settings(&broker, "guest");
-    let mut publisher = Publisher::connect(&settings).await.unwrap();
+    let created = Publisher::connect(&own_settings(&broker, "guest")).await.unwrap();
+    created.close().await.unwrap();
 
     let mut application = own_settings(&broker, "acme");
     application.declare = Declare::Passive;
     let error = Consumer::connect(&application).await.unwrap_err();
     assert!(matches!(error, BrokerError::NoPermission { .. }), "reads no jobs: {error:?}");
-
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/application.py");
     let done = std::process::Command::new(services::python())
         .arg(script)
@@ -546,8 +545,22 @@ async fn an_application_publishes_jobs_and_sees_only_its_own_events() {
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let mut consumer = Consumer::connect(&settings).await.unwrap();
+
+    // The worker only looks for the topology, and publishes no jobs.
+    let mut worker = own_settings(&broker, "worker");
+    let error = Consumer::connect(&worker).await.unwrap_err();
+    assert!(matches!(error, BrokerError::NoPermission { .. }), "creates nothing: {error:?}");
+    worker.declare = Declare::Passive;
+    let mut consumer = Consumer::connect(&worker).await.unwrap();
     let messages = take(&mut consumer, 1).await;
     assert_eq!(messages[0].user_id.as_deref(), Some("acme"), "the broker vouches for it");
-    publisher.publish_all(&jobs(0, 1)).await.unwrap();
+    let mut publisher = Publisher::connect(&worker).await.unwrap();
+    let outgoing = [
+        Outgoing::new(Exchange::Dead, "job.refused", b"sealed".to_vec()),
+        Outgoing::new(Exchange::Events, "delivery.rejected.acme", b"{}".to_vec()),
+    ];
+    assert_eq!(publisher.publish_all(&outgoing).await.unwrap(), [Confirm::Stored; 2], "both");
+    consumer.ack_through(&messages[0]).await.unwrap();
+    let error = publisher.publish_all(&jobs(0, 1)).await.unwrap_err();
+    assert!(matches!(error, BrokerError::NoPermission { .. }), "{error:?}");
 }

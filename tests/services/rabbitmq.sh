@@ -7,8 +7,9 @@
 #   rabbitmq.sh ctl DIR ...   rabbitmqctl against it
 #
 # The port stands in DIR/port (AMQP), the next one speaks TLS under DIR/tls/ca.pem.
-# Accounts, each with its name as password: guest (everything), and acme and
-# globex (applications: publish jobs, read their own events).
+# Accounts, each with its name as password: guest (everything), worker (what an
+# office needs and no more), and acme and globex (applications: publish jobs,
+# read their own events).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/common.sh"
@@ -102,8 +103,13 @@ CONF
     cat >"$dir/conf/definitions.json" <<JSON
 {
   "vhosts": [{"name": "/"}],
-  "users": [$(user guest administrator), $(user acme ""), $(user globex "")],
-  "permissions": [$(permission guest '.*' '.*' '.*'), $(application acme), $(application globex)],
+  "users": [$(user guest administrator), $(user worker ""), $(user acme ""), $(user globex "")],
+  "permissions": [
+    $(permission guest '.*' '.*' '.*'),
+    $(permission worker '^$' '^kakitome[.](dead|events)$' '^kakitome[.]jobs$'),
+    $(application acme),
+    $(application globex)
+  ],
   "topic_permissions": [$(own_events acme), $(own_events globex)]
 }
 JSON
