@@ -57,12 +57,9 @@ pub(crate) async fn run(config: &str, press: &str) {
     let fixed: Arc<dyn Press> =
         Arc::new(Fixed((0..FIXED_BYTES).map(|n| (n * 7919 >> 3) as u8).collect()));
     let clock = Arc::new(WallClock);
-    let parts = Parts {
-        clock: clock.clone(),
-        entropy: Entropy::from_os().unwrap(),
-        press: (press == "fixed").then_some(fixed),
-        roles: vec![Role::Intake, Role::Work],
-    };
+    let mut parts = Parts::new(clock.clone(), Entropy::from_os().unwrap());
+    parts.press = (press == "fixed").then_some(fixed);
+    parts.roles = vec![Role::Intake, Role::Work];
     let office = build::open(config, parts).await.unwrap();
     let carriers = run::carriers(&office).unwrap();
     let catcher = Catcher::new(CatcherSettings::default(), clock);

@@ -9,6 +9,7 @@ use super::{
     events::EventMaker,
     metrics::Metrics,
     office::{LeaseWatch, Office, Press, Queues},
+    steps::suspects::Suspects,
 };
 use crate::{
     blobs::Blobs,
@@ -22,6 +23,7 @@ use crate::{
     domain::ids::Epoch,
     entropy::Entropy,
     render::{Renderer, TemplateBundle},
+    retention::Witness,
     store::{
         Db, DbOptions,
         keyring::{KeyRing, MasterKey},
@@ -42,6 +44,17 @@ pub struct Parts {
     pub press: Option<Arc<dyn Press>>,
     /// What this process does.
     pub roles: Vec<Role>,
+    /// The database, where it is not simply the configured one.
+    pub db: Option<Db>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl Parts {
+    /// An office on this clock, with everything as it is configured.
+    pub fn new(clock: SharedClock, entropy: Entropy) -> Self {
+        Self { clock, entropy, press: None, roles: Role::ALL.to_vec(), db: None, witness: None }
+    }
 }
 
 impl std::fmt::Debug for Parts {
@@ -157,7 +170,7 @@ pub fn broker(settings: &config::Broker, name: &str) -> anyhow::Result<BrokerSet
 pub fn relay(settings: &config::Mail) -> anyhow::Result<RelaySettings> {
     let mut relay = RelaySettings::new(settings.relay.clone(), settings.port);
     relay.tls = match settings.tls {
-        config::MailTls::Starttls => TlsMode::StartTls,
+        config::MailTls::Starttls => TlsMode::Required,
         config::MailTls::Tls => TlsMode::Implicit,
         config::MailTls::None => TlsMode::None,
     };
@@ -206,10 +219,13 @@ pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
 /// Puts the office together and enters this process into the list of workers.
 /// The schema must be up to date.
 pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
-    let Parts { clock, entropy, press, roles } = parts;
+    let Parts { clock, entropy, press, roles, db, witness } = parts;
     let now = clock.now();
     let epoch = Epoch(entropy.id(now)?);
-    let db = database(&config, None).await?;
+    let db = match db {
+        Some(db) => db,
+        None => database(&config, None).await?,
+    };
     let keys = keyring(&config, Arc::clone(&clock), entropy.clone()).await?;
     let journals = journals(&config);
     std::fs::create_dir_all(&journals)
@@ -242,6 +258,7 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         scribe: Scribe::new(entropy.clone()),
         press,
         composer: Composer::new()?,
+        suspects: Suspects::open(&journals, epoch)?,
         journal: Arc::new(journal),
         events: EventMaker::new(Arc::clone(&config), outbox_key, entropy.clone()),
         verp_key: keys.verp_key().await?,
@@ -254,5 +271,6 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         db,
         keys,
         roles,
+        witness,
     }))
 }

@@ -16,9 +16,11 @@ pub mod metrics;
 pub mod office;
 pub mod operations;
 pub mod partner;
+pub mod post;
 pub mod queue;
 pub mod run;
 pub mod steps;
+pub mod web;
 pub mod worker;
 
 /// An error with everything behind it, for a log line: `Display` of an error

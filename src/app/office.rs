@@ -14,6 +14,7 @@ use super::{
     events::EventMaker,
     metrics::Metrics,
     queue::{FairQueue, InFlight, Queue},
+    steps::suspects::Suspects,
 };
 use crate::{
     blobs::Blobs,
@@ -27,6 +28,7 @@ use crate::{
         job::Channel,
     },
     entropy::Entropy,
+    retention::Witness,
     render::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer},
     store::{Db, keyring::KeyRing, ledger::Scribe, work::SealedJob},
 };
@@ -92,12 +94,16 @@ pub struct Office {
     pub composer: Composer,
     /// The local journal of mails under way.
     pub journal: Arc<Journal>,
+    /// Who is on the press, should we die.
+    pub suspects: Suspects,
     /// Makes result events for those who asked.
     pub events: EventMaker,
     /// The key of bounce addresses.
     pub verp_key: Arc<Key>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Whether our leases still hold.
     pub lease: LeaseWatch,
     /// The memory between the steps.

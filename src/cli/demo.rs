@@ -30,11 +30,13 @@ pub(super) struct Demo {
     /// was reached, 1 naming the step that was not.
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    log: context::LogArg,
 }
 
 impl Demo {
     pub(super) async fn run(self) -> Outcome {
-        context::log_quietly(LogFormat::Text);
+        context::log(LogFormat::Text, self.log);
         let (dir, temporary) = match self.data.clone() {
             Some(dir) => (std::path::absolute(dir)?, false),
             None => (scratch()?, true),
@@ -50,7 +52,7 @@ impl Demo {
         let clock = Arc::new(HandClock::starting_at(WallClock.now()));
         let shared: SharedClock = clock.clone();
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let demo = demo::open(dir, listen, shared).await?;
+        let demo = demo::open(dir, listen, shared, true).await?;
         let summary = journey::walk(&demo, &clock).await;
         demo.stop().await?;
         print::json_pretty(&summary);
@@ -64,7 +66,7 @@ impl Demo {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let demo = demo::open(dir, listen, Arc::new(WallClock)).await?;
+        let demo = demo::open(dir, listen, Arc::new(WallClock), false).await?;
         let round = WallClock.now().timestamp_micros().to_string();
         let jobs = demo.enqueue_samples(&round).await?;
         let at = demo.running.addresses;

@@ -10,18 +10,9 @@ use clap::{Parser, Subcommand};
 
 use crate::app::Chain;
 
-mod audit;
-mod check;
 mod context;
 mod demo;
-mod enqueue;
-mod health;
-mod jobs;
-mod keys;
-mod migrate;
 mod print;
-mod render;
-mod retention;
 mod serve;
 
 /// It did not work.
@@ -54,24 +45,6 @@ enum Command {
     Demo(demo::Demo),
     /// Runs the office; any number of processes beside each other.
     Serve(serve::Serve),
-    /// Sends jobs to the office: to the broker, or over HTTP.
-    Enqueue(enqueue::Enqueue),
-    /// Lists, shows, retries, cancels jobs.
-    Jobs(jobs::Jobs),
-    /// Renders a template to a PDF.
-    Render(render::Render),
-    /// Checks configuration, connections, migrations, fonts and permissions.
-    Check(check::Check),
-    /// Brings the database's schema up to date.
-    Migrate(migrate::Migrate),
-    /// Makes the master key, shows the state of the keys, prints public keys.
-    Keys(keys::Keys),
-    /// Destroys what is due, or says what would be and why.
-    Retention(retention::Retention),
-    /// Searches and exports the log.
-    Audit(audit::Audit),
-    /// Asks a running office whether it is well.
-    Health(health::Health),
 }
 
 /// Why a command ended badly.
@@ -99,6 +72,8 @@ struct ConfigArg {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", default_value = "/etc/kakitome/kakitome.toml")]
     config: PathBuf,
+    #[command(flatten)]
+    log: context::LogArg,
 }
 
 /// Runs the command line of this process.
@@ -132,15 +107,6 @@ async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Demo(demo) => demo.run().await,
         Command::Serve(serve) => serve.run().await,
-        Command::Enqueue(enqueue) => enqueue.run().await,
-        Command::Jobs(jobs) => jobs.run().await,
-        Command::Render(render) => render.run(),
-        Command::Check(check) => check.run().await,
-        Command::Migrate(migrate) => migrate.run().await,
-        Command::Keys(keys) => keys.run().await,
-        Command::Retention(retention) => retention.run().await,
-        Command::Audit(audit) => audit.run().await,
-        Command::Health(health) => health.run().await,
     }
 }
 

@@ -52,8 +52,8 @@ impl From<RoleArg> for Role {
 
 impl Serve {
     pub(super) async fn run(self) -> Outcome {
-        let config = context::load(&self.config.config)?;
-        context::log(config.office.log_format);
+        let config = context::config(&self.config.config)?;
+        context::log(config.office.log_format, self.config.log);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let roles = if self.role.is_empty() {
@@ -73,7 +73,8 @@ impl Serve {
         }
         drop(db);
         let clock = Arc::new(WallClock);
-        let parts = Parts { clock: clock.clone(), entropy: Entropy::from_os()?, press: None, roles };
+        let mut parts = Parts::new(clock.clone(), Entropy::from_os()?);
+        parts.roles = roles;
         let office = build::open(config, parts).await?;
         let carriers = run::carriers(&office)?;
         let catcher = Catcher::new(CatcherSettings::default(), clock);

@@ -196,7 +196,9 @@ impl Renderer {
     }
 
     fn render_with(&self, template: &Template, order: &Order<'_>) -> Result<Rendered, RenderError> {
-        let html = template.html(order.data, order.locale, order.title)?;
+        let title: String =
+            order.title.chars().filter(|character| !schema::is_unprintable(*character)).collect();
+        let html = template.html(order.data, order.locale, &title)?;
         let tree = Tree::parse(&html)?;
         let styles = Styles::of(&tree, &template.sheet);
         let mut layout = Layout::new(&self.fonts, &tree, &styles);
@@ -208,7 +210,7 @@ impl Renderer {
         let count = page_count(pages.len())?;
         layout.check_glyphs()?;
         let (document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
-        let about = About { title: order.title, language: order.locale.tag() };
+        let about = About { title: &title, language: order.locale.tag() };
         Ok(Rendered {
             pdf: finish::finish(document, &used, &self.fonts, &about)?,
             pages: count,

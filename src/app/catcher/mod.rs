@@ -22,12 +22,14 @@ use zeroize::Zeroizing;
 
 use crate::clock::SharedClock;
 
+mod carrier;
 mod conversation;
 mod input;
 mod script;
 mod view;
 mod web;
 
+pub use carrier::IntoCatcher;
 pub use script::{Act, Rule, Script};
 
 #[cfg(test)]
@@ -187,6 +189,16 @@ impl Catcher {
         }
     }
 
+    /// A carrier that ends here without a network between.
+    pub fn carrier(&self) -> IntoCatcher {
+        IntoCatcher(self.clone())
+    }
+
+    /// The addresses in the text part of a mail.
+    pub fn links_of(mail: &CaughtMail) -> Vec<String> {
+        view::Page::of(mail).links
+    }
+
     /// The web view and the JSON interface, to be nested at `base` (empty, or a
     /// path without a slash at its end).
     pub fn router(&self, base: &str) -> axum::Router {
@@ -232,6 +244,11 @@ impl Catcher {
             let Some(oldest) = shelf.mails.pop_front() else { break };
             shelf.bytes = shelf.bytes.saturating_sub(oldest.bytes.len());
         }
+    }
+
+    fn count_connection(&self) {
+        let mut shelf = self.shelf();
+        shelf.connections = shelf.connections.saturating_add(1);
     }
 
     fn hear(&self, word: &'static str) {

@@ -18,18 +18,19 @@ use super::{
     build::{self, Parts},
     catcher::{Catcher, CatcherSettings},
     desk::OfficeDesk,
-    http,
+    http, post,
     run::{self, Running},
 };
 use crate::{
     clock::SharedClock,
-    config::{Config, MailTls, Post, Role, SecretSource, Span, Tenant},
+    config::{Config, MailTls, Post, SecretSource, Span, Tenant},
     domain::{
         ids::{JobId, TenantId},
         locale::Locale,
     },
     entropy::Entropy,
     intake::desk::{Incoming, Verdict},
+    retention::Believer,
     store::keyring::MasterKey,
 };
 
@@ -63,8 +64,9 @@ pub struct Demo {
 }
 
 /// Opens an office in `dir`, whose pages are served at `listen`; the other
-/// addresses are chosen by the system.
-pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock) -> anyhow::Result<Demo> {
+/// addresses are chosen by the system. `by_hand` says that the clock is moved by
+/// hand.
+pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: bool) -> anyhow::Result<Demo> {
     let entropy = Entropy::from_os()?;
     let any = SocketAddr::new(listen.ip(), 0);
     let catcher = Catcher::new(CatcherSettings::default(), Arc::clone(&clock));
@@ -87,16 +89,22 @@ pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock) -> anyhow:
         anyhow::anyhow!("the demo's own configuration is wrong: {}", lines.join("; "))
     })?;
     build::database(&config, None).await?.migrate().await?;
-    let parts = Parts { clock, entropy, press: None, roles: Role::ALL.to_vec() };
+    let mut parts = Parts::new(Arc::clone(&clock), entropy);
+    if by_hand {
+        // The database's clock knows nothing of one that is moved by hand.
+        parts.witness = Some(Arc::new(Believer::of(clock)));
+    }
     let office = build::open(config, parts).await?;
     let carriers = run::carriers(&office)?;
     let desk = OfficeDesk::new(Arc::clone(&office));
+    let simulator = post::simulator(&office, &dir.join("post"))?;
     let running = run::start(office, carriers, Box::new(catcher.carrier())).await?;
-    running.loops.spawn(catcher.clone().serve(smtp, catching.clone(), tasks.clone()));
+    running.loops.run(simulator);
+    running.loops.spawn(catcher.clone().serve(smtp, tasks.clone(), catching.clone()));
     let mail = TcpListener::bind(any).await?;
     let mail_page = mail.local_addr()?;
     let stop = running.loops.closing();
-    running.loops.spawn(http::serve(mail, catcher.router(), running.loops.clone(), stop));
+    running.loops.spawn(http::serve(mail, catcher.router(""), running.loops.clone(), stop));
     Ok(Demo {
         running,
         catcher,

@@ -244,6 +244,15 @@ pub fn hand_in(office: &Office, tenant: &TenantId, job: JobId, fresh: Fresh) {
     office.queues.ready.push(tenant, Ready { delivery: Arc::new(delivery), checked });
 }
 
+/// Where a job's sealed document lies.
+pub fn artifact_place(row: &JobRow) -> Option<Place> {
+    Some(Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.artifact_offset?).ok()?,
+        len: u64::try_from(row.artifact_len?).ok()?,
+    })
+}
+
 /// Where a job's sealed mail lies, and the hour of its key.
 fn mail_place(row: &JobRow) -> Option<(Place, i64)> {
     let place = Place {

@@ -125,11 +125,14 @@ async fn a_refused_recipient_does_not_trouble_the_next_one() {
 
 #[tokio::test]
 async fn what_the_server_cannot_take_is_refused_before_it_is_asked() {
-    let settings = CatcherSettings { mail_bytes_max: 50, smtputf8: false, ..Default::default() };
-    let post = Post::open(settings).await;
-    let mut carrier = post.carrier();
-    let outcome = post.carry(&mut carrier, &letter(1)).await;
+    let small = CatcherSettings { mail_bytes_max: 50, ..Default::default() };
+    let post = Post::open(small).await;
+    let outcome = post.carry(&mut post.carrier(), &letter(1)).await;
     assert_eq!(outcome.word(), "mail_too_big", "{outcome:?}");
+    assert_eq!((post.dots(), post.catcher.heard()), (0, vec!["EHLO"]));
+
+    let post = Post::open(CatcherSettings { smtputf8: false, ..Default::default() }).await;
+    let mut carrier = post.carrier();
     let outcome = post.carry(&mut carrier, &letter_to(2, "用戶@example.jp")).await;
     assert_eq!(outcome.word(), "address_requires_smtputf8", "{outcome:?}");
     assert_eq!((post.dots(), post.catcher.heard()), (0, vec!["EHLO"]));
