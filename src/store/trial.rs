@@ -32,9 +32,9 @@ impl Trial {
         let entropy = Entropy::from_os().unwrap();
         let name = format!("kk_office_{:x}", u128::from_be_bytes(entropy.array().unwrap()));
         let admin = sqlx::PgPool::connect(&format!("{server}/postgres")).await.unwrap();
-        // A database cannot be named by a parameter; this name is ours.
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::query(create).execute(&admin).await.unwrap();
+        let mut create = sqlx::QueryBuilder::<sqlx::Postgres>::new("CREATE DATABASE ");
+        create.push(&name);
+        create.build().persistent(false).execute(&admin).await.unwrap();
         admin.close().await;
         Some(Self::open(format!("{server}/{name}"), TempDir::new().unwrap()).await)
     }
