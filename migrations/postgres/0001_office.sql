@@ -35,6 +35,10 @@ CREATE TABLE jobs (
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 CREATE INDEX jobs_due ON jobs (purge_day) WHERE purged_at IS NULL;
+CREATE INDEX jobs_tenant ON jobs (tenant, id);
+-- What needs a person. The stage itself stands in no index: it changes on the
+-- hot path, a reason does not.
+CREATE INDEX jobs_trouble ON jobs (reason, id) WHERE reason IS NOT NULL AND purged_at IS NULL;
 
 CREATE TABLE links (
     day BIGINT NOT NULL,
@@ -82,6 +86,7 @@ CREATE TABLE evidence (
 CREATE INDEX evidence_recipient ON evidence (tenant, recipient_index);
 CREATE INDEX evidence_counterparty ON evidence (tenant, counterparty_index);
 CREATE INDEX evidence_day ON evidence (tenant, transaction_day, amount_minor);
+CREATE INDEX evidence_number ON evidence (tenant, number);
 
 CREATE TABLE dedupe (
     print BYTEA NOT NULL PRIMARY KEY,
@@ -152,6 +157,7 @@ CREATE TABLE pieces (
     silent_after BIGINT
 );
 CREATE INDEX pieces_batch ON pieces (batch);
+CREATE INDEX pieces_waiting ON pieces (partner) WHERE batch IS NULL;
 CREATE INDEX pieces_silent ON pieces (silent_after) WHERE silent_after IS NOT NULL;
 
 CREATE TABLE batches (
@@ -162,6 +168,7 @@ CREATE TABLE batches (
     handed_at BIGINT,
     piece_count BIGINT NOT NULL
 );
+CREATE INDEX batches_open ON batches (partner) WHERE handed_at IS NULL;
 
 CREATE TABLE checkpoints (
     name TEXT NOT NULL PRIMARY KEY,
@@ -208,4 +215,50 @@ BEGIN
         EXECUTE format('CREATE TABLE %I PARTITION OF links FOR VALUES FROM (%L) TO (%L)',
                        'links_' || label, low_day, high_day);
     END IF;
+END $$;
+
+-- Whether all of a month is over and purged, and its links as well.
+CREATE FUNCTION month_is_spent(label TEXT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+DECLARE
+    kept BOOLEAN := FALSE;
+BEGIN
+    IF label !~ '^[0-9]{6}$' THEN
+        RAISE EXCEPTION 'not a month';
+    END IF;
+    IF to_regclass('jobs_' || label) IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I WHERE purged_at IS NULL)', 'jobs_' || label)
+            INTO kept;
+    END IF;
+    IF NOT kept AND to_regclass('links_' || label) IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I l JOIN jobs j ON j.id = l.job_id
+                                       WHERE j.purged_at IS NULL)', 'links_' || label)
+            INTO kept;
+    END IF;
+    RETURN NOT kept;
+END $$;
+
+CREATE FUNCTION spent_months(before TEXT) RETURNS SETOF TEXT LANGUAGE sql AS $$
+    SELECT DISTINCT m.label FROM (
+        SELECT right(c.relname, 6) AS label FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent IN ('jobs'::regclass, 'links'::regclass)
+    ) m
+    WHERE m.label < before AND month_is_spent(m.label)
+$$;
+
+-- Drops a month's deliveries and links, if nothing in it is needed.
+CREATE FUNCTION drop_month(label TEXT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+DECLARE
+    parent TEXT;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', TRUE);
+    IF NOT month_is_spent(label) THEN
+        RETURN FALSE;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['links', 'jobs'] LOOP
+        IF to_regclass(parent || '_' || label) IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || label);
+            EXECUTE format('DROP TABLE %I', parent || '_' || label);
+        END IF;
+    END LOOP;
+    RETURN TRUE;
 END $$;

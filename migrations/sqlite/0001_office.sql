@@ -34,6 +34,10 @@ CREATE TABLE jobs (
     PRIMARY KEY (id)
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (purge_day) WHERE purged_at IS NULL;
+CREATE INDEX jobs_tenant ON jobs (tenant, id);
+-- What needs a person. The stage itself stands in no index: it changes on the
+-- hot path, a reason does not.
+CREATE INDEX jobs_trouble ON jobs (reason, id) WHERE reason IS NOT NULL AND purged_at IS NULL;
 
 CREATE TABLE links (
     day INTEGER NOT NULL,
@@ -81,6 +85,7 @@ CREATE TABLE evidence (
 CREATE INDEX evidence_recipient ON evidence (tenant, recipient_index);
 CREATE INDEX evidence_counterparty ON evidence (tenant, counterparty_index);
 CREATE INDEX evidence_day ON evidence (tenant, transaction_day, amount_minor);
+CREATE INDEX evidence_number ON evidence (tenant, number);
 
 CREATE TABLE dedupe (
     print BLOB NOT NULL PRIMARY KEY,
@@ -151,6 +156,7 @@ CREATE TABLE pieces (
     silent_after INTEGER
 ) STRICT;
 CREATE INDEX pieces_batch ON pieces (batch);
+CREATE INDEX pieces_waiting ON pieces (partner) WHERE batch IS NULL;
 CREATE INDEX pieces_silent ON pieces (silent_after) WHERE silent_after IS NOT NULL;
 
 CREATE TABLE batches (
@@ -161,6 +167,7 @@ CREATE TABLE batches (
     handed_at INTEGER,
     piece_count INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX batches_open ON batches (partner) WHERE handed_at IS NULL;
 
 CREATE TABLE checkpoints (
     name TEXT NOT NULL PRIMARY KEY,

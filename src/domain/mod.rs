@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod ids;
 pub mod job;
 pub mod locale;
+pub mod log;
 pub mod mail_address;
 pub mod names;
 pub mod personal;

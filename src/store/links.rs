@@ -1,0 +1,167 @@
+//! Links, as far as we know them: a print, a deadline, a count.
+//!
+//! Whether a link opens is decided in one conditional update that counts the
+//! open at the same time, so that a limit of five is five under any
+//! concurrency. A purged delivery's link is gone, whatever its deadline says.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    StoreError, Tx,
+    cells::Cells as _,
+    error::Doing as _,
+    execute, jobs,
+    ledger::EventRow,
+    outbox::OutboxRow,
+    statements::{Statement, both},
+    with_conn, work,
+};
+use crate::domain::{
+    ids::{JobId, TenantId},
+    stage::{Event, Stage},
+};
+
+/// A link, and how its delivery stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRow {
+    /// The delivery that it opens.
+    pub job: JobId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Until when it opens.
+    pub expires_at: DateTime<Utc>,
+    /// How often it opens.
+    pub max_opens: i64,
+    /// How often it was opened.
+    pub opens: i64,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Where its delivery stands.
+    pub job_stage: Stage,
+    /// Whether its document is gone.
+    pub purged: bool,
+}
+
+const FIND: &str = "
+    -- find
+    SELECT l.job_id, l.tenant, l.expires_at, l.max_opens, l.opens, l.revoked_at, j.stage,
+           j.purged_at
+    FROM links l JOIN jobs j ON j.id = l.job_id
+    WHERE l.day = $1 AND l.print = $2
+";
+
+/// The link with this day of issue (days since 2020-01-01) and this print.
+pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<LinkRow>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(FIND)
+        .bind(day)
+        .bind(print)
+        .fetch_optional(conn)
+        .await
+        .doing("look for a link")?
+        .map(|row| {
+            Ok(LinkRow {
+                job: JobId(row.uuid("job_id")?),
+                tenant: row.tenant("tenant")?,
+                expires_at: row.time("expires_at")?,
+                max_opens: row.int("max_opens")?,
+                opens: row.int("opens")?,
+                revoked_at: row.time_opt("revoked_at")?,
+                job_stage: jobs::stage_of(&row)?,
+                purged: row.int_opt("purged_at")?.is_some(),
+            })
+        })
+        .transpose())
+}
+
+const COUNT_OPEN: &str = "
+    -- count_open
+    UPDATE links SET opens = opens + 1
+    WHERE day = $1 AND print = $2 AND opens < max_opens AND expires_at > $3
+      AND revoked_at IS NULL
+      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = links.job_id AND j.purged_at IS NULL)
+";
+
+const JOB_OF: &str = "
+    -- count_open: job
+    SELECT l.job_id FROM links l WHERE l.day = $1 AND l.print = $2
+";
+
+/// Counts one open, if the link still opens at `now`: not used up, not
+/// expired, not revoked, its document not purged. Nothing may be served before
+/// the transaction that counted has committed.
+pub async fn count_open(
+    tx: &mut Tx,
+    day: i64,
+    print: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    // The agreed order of locks, so that an open and a recall never wait for
+    // each other; what decides is the one statement below.
+    let job: Option<uuid::Uuid> = with_conn!(&mut *tx, |conn| sqlx::query_scalar(JOB_OF)
+        .bind(day)
+        .bind(print)
+        .fetch_optional(conn)
+        .await)
+    .doing("look for a link")?;
+    let Some(job) = job else { return Ok(false) };
+    work::lock_both(tx, JobId(job)).await?;
+    let counted = execute!(tx, "count an open", COUNT_OPEN, day, print, now.timestamp_micros())?;
+    Ok(counted == 1)
+}
+
+/// Writes down that a person opened the document, and answers where the
+/// delivery stands now. A mail that is due to be sent again is not: its link
+/// evidently arrived.
+pub async fn opened(
+    tx: &mut Tx,
+    job: JobId,
+    now: DateTime<Utc>,
+    event: EventRow,
+    outbox: &[OutboxRow],
+) -> Result<Option<Stage>, StoreError> {
+    let Some((row, work)) = work::lock_both(tx, job).await? else { return Ok(None) };
+    let stage = row.stage.after(Event::Open)?;
+    jobs::advance(tx, &row, stage, now, work::dispatch::kept_reason(&row, stage)).await?;
+    // A row that a worker holds is that worker's to end.
+    if work.is_some_and(|work| work.lease.is_none()) {
+        work::delete(tx, job).await?;
+    }
+    work::moves::record(tx, event, outbox).await?;
+    Ok(Some(stage))
+}
+
+const REVOKE: &str = "
+    -- revoke_of_job
+    UPDATE links SET revoked_at = $1 WHERE job_id = $2 AND revoked_at IS NULL
+";
+
+/// Revokes every link of a delivery; answers how many were alive.
+pub async fn revoke_of_job(tx: &mut Tx, job: JobId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    Ok(execute!(tx, "revoke links", REVOKE, now.timestamp_micros(), job.0)?)
+}
+
+const OF_JOB: &str = "
+    -- of_job
+    SELECT l.day, l.print FROM links l WHERE l.job_id = $1 ORDER BY l.day
+";
+
+/// The links of a delivery as (day of issue, print), for staff and tests.
+pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(OF_JOB)
+        .bind(job.0)
+        .fetch_all(conn)
+        .await
+        .doing("list a job's links")?
+        .iter()
+        .map(|row| Ok((row.int("day")?, row.blob("print")?)))
+        .collect())
+}
+
+/// The statements of this file.
+pub(super) const STATEMENTS: &[Statement] = &[
+    both("links::find", FIND),
+    both("links::count_open", COUNT_OPEN),
+    both("links::count_open job", JOB_OF),
+    both("links::revoke_of_job", REVOKE),
+    both("links::of_job", OF_JOB),
+];

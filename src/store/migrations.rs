@@ -1,0 +1,100 @@
+//! The schema, embedded: each migration is written twice and stands here once,
+//! both sides beside each other, so that one without the other does not compile.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+use super::{Db, StoreError, error::Doing as _};
+
+struct Step {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! steps {
+    ($($version:literal $name:literal)*) => {
+        const STEPS: &[Step] = &[$(Step {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
+        },)*];
+    };
+}
+steps! {
+    1 "0001_office"
+}
+
+/// What a run of the migrations did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// The migrations that were applied just now, in order.
+    pub applied: Vec<i64>,
+}
+
+fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
+    let migrations = STEPS.iter().map(|step| {
+        let sql = text(step).into_sql_str();
+        Migration::new(step.version, Cow::Borrowed(step.name), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+const HAS_LEDGER_SQLITE: &str =
+    "SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+const HAS_LEDGER_POSTGRES: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+
+impl Db {
+    /// Brings the schema up to date; harmless when it is, and safe when
+    /// several processes start at once. Refuses a database that a later
+    /// program has migrated.
+    pub async fn migrate(&self) -> Result<Migrated, StoreError> {
+        let applied = self.pending_migrations().await?;
+        let done = match self {
+            Self::Sqlite(db) => migrator(|step| step.sqlite).run(&db.writer).await,
+            Self::Postgres(db) => migrator(|step| step.postgres).run(&db.pool).await,
+        };
+        done.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => StoreError::TooNew { version },
+            source => StoreError::Migration { source: Box::new(source) },
+        })?;
+        Ok(Migrated { applied })
+    }
+
+    /// The migrations that [`Db::migrate`] would apply; changes nothing.
+    pub async fn pending_migrations(&self) -> Result<Vec<i64>, StoreError> {
+        let act = "read which migrations were applied";
+        let known: Vec<i64> = match self {
+            Self::Sqlite(db) => {
+                let has: i64 =
+                    sqlx::query_scalar(HAS_LEDGER_SQLITE).fetch_one(&db.writer).await.doing(act)?;
+                if has == 0 {
+                    vec![]
+                } else {
+                    sqlx::query_scalar(APPLIED).fetch_all(&db.writer).await.doing(act)?
+                }
+            }
+            Self::Postgres(db) => {
+                let has: bool =
+                    sqlx::query_scalar(HAS_LEDGER_POSTGRES).fetch_one(&db.pool).await.doing(act)?;
+                if has {
+                    sqlx::query_scalar(APPLIED).fetch_all(&db.pool).await.doing(act)?
+                } else {
+                    vec![]
+                }
+            }
+        };
+        let ours: Vec<i64> = STEPS.iter().map(|step| step.version).collect();
+        if let Some(&version) = known.iter().find(|version| !ours.contains(version)) {
+            return Err(StoreError::TooNew { version });
+        }
+        Ok(ours.into_iter().filter(|version| !known.contains(version)).collect())
+    }
+}
