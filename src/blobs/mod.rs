@@ -1,1 +1,273 @@
-//! To be written.
+//! Sealed bytes in segments: append, read a range, destroy.
+//!
+//! A file per artifact would make the sender several times dearer, and dearer
+//! still after the first purge. So the bytes of many deliveries stand one
+//! behind the other in a segment: on disk, a file of the day to which batches
+//! are appended with one `fdatasync` each; in object storage, one object per
+//! batch. Where a piece stands is its [`Place`], and that is kept in the
+//! database; a segment has no index of its own.
+//!
+//! What comes in is sealed already. Nothing here can read it, nor says
+//! whether it is whole: the seal does. Bytes that no row points at are noise
+//! without a key, so a torn tail needs no repair: a segment that was not
+//! closed by the process that opened it is never appended to again.
+//!
+//! It refuses to promise what is not durable, to give a range outside a
+//! place, to destroy a segment another process is writing, and to take any
+//! name from outside: a segment's name is its id.
+
+mod files;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use object_store::ObjectStore;
+
+use crate::{
+    domain::ids::SegmentId,
+    entropy::{Entropy, NoEntropy},
+};
+
+/// The first bytes of a segment; then its id (16), then the pieces.
+const MAGIC: &[u8; 8] = b"kkseg\r\n\x01";
+/// Bytes before the first piece.
+const HEADER: u64 = 24;
+
+/// Where a piece of sealed bytes stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Bytes from the segment's beginning to the piece's first.
+    pub offset: u64,
+    /// Bytes of the piece.
+    pub len: u64,
+}
+
+/// A batch that is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The segment that holds the whole batch.
+    pub segment: SegmentId,
+    /// Whether this call opened the segment. Only a hint: batches that came in
+    /// together may be written down in any order, so the row of a segment is
+    /// inserted `ON CONFLICT DO NOTHING` in any case.
+    pub fresh: bool,
+    /// Where each piece stands, in the order in which they were given.
+    pub places: Vec<Place>,
+}
+
+/// Why bytes could not be kept, given or destroyed. Clones, because a batch is
+/// shared by those who wait for it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BlobError {
+    /// No room; nothing of the batch was kept.
+    #[error("the disk is full")]
+    Full,
+    /// The disk failed; of a batch nothing was promised.
+    #[error("cannot {act}")]
+    Disk {
+        /// What was being done.
+        act: &'static str,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The object storage failed; of a batch nothing was promised.
+    #[error("the object storage cannot {act}")]
+    Objects {
+        /// What was being done.
+        act: &'static str,
+        /// What the storage said.
+        #[source]
+        source: Arc<object_store::Error>,
+    },
+    /// There is no such segment: destroyed, or never whole.
+    #[error("the segment is gone")]
+    Gone,
+    /// The segment ends before the place does.
+    #[error("the segment is shorter than it should be")]
+    Torn,
+    /// The range does not lie in the place, or the place not in a segment.
+    #[error("the range lies outside")]
+    OutOfRange,
+    /// A batch without a piece.
+    #[error("there is nothing to append")]
+    Empty,
+    /// Another process is writing the segment.
+    #[error("the segment is still being written by another process")]
+    InUse,
+    /// The operating system gave no randomness, so no segment was named.
+    #[error("no segment was named for want of randomness")]
+    NoEntropy,
+    /// The program is ending; nothing of the batch was promised.
+    #[error("the writer has stopped")]
+    Stopped,
+}
+
+impl BlobError {
+    /// Whether trying again later can help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Full
+            | Self::Disk { .. }
+            | Self::Objects { .. }
+            | Self::InUse
+            | Self::NoEntropy
+            | Self::Stopped => true,
+            Self::Gone | Self::Torn | Self::OutOfRange | Self::Empty => false,
+        }
+    }
+
+    fn disk(act: &'static str) -> impl FnOnce(io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        move |source| {
+            let kind = source.kind();
+            if [Kind::StorageFull, Kind::QuotaExceeded, Kind::FileTooLarge].contains(&kind) {
+                Self::Full
+            } else if kind == Kind::NotFound {
+                Self::Gone
+            } else if kind == Kind::UnexpectedEof {
+                Self::Torn
+            } else {
+                Self::Disk { act, source: Arc::new(source) }
+            }
+        }
+    }
+
+    fn objects(act: &'static str) -> impl FnOnce(object_store::Error) -> Self {
+        move |source| Self::Objects { act, source: Arc::new(source) }
+    }
+}
+
+impl From<NoEntropy> for BlobError {
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
+    }
+}
+
+/// Where sealed bytes are kept; clones share one open segment.
+#[derive(Clone, Debug)]
+pub struct Blobs(Kept);
+
+#[derive(Clone, Debug)]
+enum Kept {
+    Files(Arc<files::Files>),
+    Objects(Arc<objects::Objects>),
+}
+
+impl Blobs {
+    /// The default for the size at which a segment is closed: 1 GiB.
+    pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+    /// Keeps segments as files in `folder`, which is made if it is not there.
+    /// A segment is closed before it grows past `segment_bytes_max`; a batch
+    /// that is larger has one to itself.
+    pub fn files(
+        folder: impl Into<PathBuf>,
+        segment_bytes_max: u64,
+        entropy: Entropy,
+    ) -> Result<Self, BlobError> {
+        let files = files::Files::new(folder.into(), segment_bytes_max, entropy)?;
+        Ok(Self(Kept::Files(Arc::new(files))))
+    }
+
+    /// Keeps segments as objects under `prefix`, one per batch.
+    pub fn objects(store: Arc<dyn ObjectStore>, prefix: &str, entropy: Entropy) -> Self {
+        Self(Kept::Objects(Arc::new(objects::Objects::new(store, prefix, entropy))))
+    }
+
+    /// Appends a batch and returns when it is durable. `now` decides the day's
+    /// segment. Batches that come in during one write share the next. A call
+    /// that is dropped while it waits may or may not have been written; what
+    /// nobody points at is removed with its segment.
+    pub async fn append(
+        &self,
+        now: DateTime<Utc>,
+        batch: Vec<Vec<u8>>,
+    ) -> Result<Appended, BlobError> {
+        if batch.is_empty() {
+            return Err(BlobError::Empty);
+        }
+        match &self.0 {
+            Kept::Files(files) => files.append(now, batch).await,
+            Kept::Objects(objects) => objects.append(now, batch).await,
+        }
+    }
+
+    /// Reads `range` of the piece at `place` (counted from the piece's
+    /// beginning).
+    pub async fn read(&self, place: &Place, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let inside = range.start <= range.end && range.end <= place.len;
+        let end = place.offset.checked_add(place.len).ok_or(BlobError::OutOfRange)?;
+        if !inside || place.offset < HEADER || end > i64::MAX.unsigned_abs() {
+            return Err(BlobError::OutOfRange);
+        }
+        let start = place.offset.saturating_add(range.start);
+        let within = start..place.offset.saturating_add(range.end);
+        match &self.0 {
+            Kept::Files(files) => files.read(place.segment, within).await,
+            Kept::Objects(objects) => objects.read(place.segment, within).await,
+        }
+    }
+
+    /// Destroys a segment with all that is in it. Twice is once. The caller
+    /// knows that nothing in it is needed, and that none of its batches is
+    /// still waiting to be written down.
+    pub async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
+        match &self.0 {
+            Kept::Files(files) => files.destroy(segment).await,
+            Kept::Objects(objects) => objects.destroy(segment).await,
+        }
+    }
+
+    /// Every segment there is, oldest first, those without a row included.
+    pub async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
+        let mut segments = match &self.0 {
+            Kept::Files(files) => files.list().await?,
+            Kept::Objects(objects) => objects.list().await?,
+        };
+        segments.sort_unstable();
+        Ok(segments)
+    }
+}
+
+/// The name of a segment's file or object.
+fn file_name(segment: SegmentId) -> String {
+    format!("{segment}.kks")
+}
+
+/// The segment with this name; none for names that are not ours.
+fn segment_of(file_name: &str) -> Option<SegmentId> {
+    let segment = file_name.strip_suffix(".kks")?.parse().ok()?;
+    (self::file_name(segment) == file_name).then_some(segment)
+}
+
+/// The first bytes of a segment.
+fn header(segment: SegmentId) -> Vec<u8> {
+    [MAGIC.as_slice(), segment.0.as_bytes()].concat()
+}
+
+/// The places of pieces of these lengths, one behind the other from `offset`.
+fn places(segment: SegmentId, offset: u64, batch: &[Vec<u8>]) -> Vec<Place> {
+    let mut offset = offset;
+    let mut place = |piece: &Vec<u8>| {
+        let place = Place { segment, offset, len: length(piece) };
+        offset = offset.saturating_add(place.len);
+        place
+    };
+    batch.iter().map(&mut place).collect()
+}
+
+fn length(piece: &[u8]) -> u64 {
+    // No slice is longer than the largest u64.
+    u64::try_from(piece.len()).unwrap_or(u64::MAX)
+}
+
+fn batch_length(batch: &[Vec<u8>]) -> u64 {
+    batch.iter().map(|piece| length(piece)).fold(0, u64::saturating_add)
+}

@@ -19,7 +19,7 @@ pub mod token;
 pub mod wrap;
 
 #[cfg(test)]
-mod format_tests;
+pub(crate) mod format_tests;
 
 pub use delivery::DeliveryKey;
 pub use key::Key;

@@ -2,13 +2,15 @@
 //! refuse and must not leave readable in a dead-letter queue.
 //!
 //! HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
-//! AES-256-GCM; info is `kakitome job v1`, the associated data is the tenant's
-//! id, or nothing where the tenant is unknown. On the wire: version (1),
-//! encapsulated key (32), ciphertext with tag.
+//! AES-256-GCM; info is `kakitome job v1`, a zero byte, and the tenant's id, or
+//! nothing where the tenant is unknown; no associated data. On the wire:
+//! version (1), encapsulated key (32), ciphertext with tag.
 //!
+//! The tenant stands in the info because the one-shot calls of widespread
+//! libraries (Python's `cryptography`) take an info and no associated data.
 //! Base mode says nothing about who sealed: the tenant comes from the
-//! authenticated channel, and the id in the associated data only keeps one
-//! tenant's body from being opened as another's.
+//! authenticated channel, and the id in the info only keeps one tenant's body
+//! from being opened as another's.
 
 use std::convert::Infallible;
 
@@ -24,7 +26,7 @@ use crate::{domain::ids::TenantId, entropy::Entropy};
 type Kem = X25519HkdfSha256;
 
 const VERSION: u8 = 1;
-const INFO: &[u8] = b"kakitome job v1";
+const INFO: &[u8] = b"kakitome job v1\0";
 
 /// By how many bytes a sealed body is longer than the body.
 pub const OVERHEAD: usize = 1 + 32 + 16;
@@ -68,10 +70,15 @@ impl SealingPair {
             <Kem as hpke::Kem>::PrivateKey::from_bytes(self.secret.expose()).map_err(broken)?;
         let encapsulated =
             <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(broken)?;
-        setup_receiver::<AesGcm256, HkdfSha256, Kem>(&OpModeR::Base, &secret, &encapsulated, INFO)
-            .and_then(|mut context| context.open(body, aad(tenant)))
-            .map(Zeroizing::new)
-            .map_err(broken)
+        setup_receiver::<AesGcm256, HkdfSha256, Kem>(
+            &OpModeR::Base,
+            &secret,
+            &encapsulated,
+            &info(tenant),
+        )
+        .and_then(|mut context| context.open(body, &[]))
+        .map(Zeroizing::new)
+        .map_err(broken)
     }
 }
 
@@ -88,14 +95,14 @@ pub fn seal_body(
     let (encapsulated, mut context) = setup_sender_with_rng::<AesGcm256, HkdfSha256, Kem>(
         &OpModeS::Base,
         &public,
-        INFO,
+        &info(tenant),
         &mut chance,
     )
     .map_err(refused)?;
     if chance.overdrawn {
         return Err(CryptoError::NoEntropy);
     }
-    let ciphertext = context.seal(body, aad(tenant)).map_err(refused)?;
+    let ciphertext = context.seal(body, &[]).map_err(refused)?;
     let mut sealed = Vec::with_capacity(ciphertext.len().saturating_add(OVERHEAD));
     sealed.push(VERSION);
     sealed.extend_from_slice(&encapsulated.to_bytes());
@@ -103,8 +110,8 @@ pub fn seal_body(
     Ok(sealed)
 }
 
-fn aad(tenant: Option<&TenantId>) -> &[u8] {
-    tenant.map_or(&[], |tenant| tenant.as_str().as_bytes())
+fn info(tenant: Option<&TenantId>) -> Vec<u8> {
+    [INFO, tenant.map_or("", TenantId::as_str).as_bytes()].concat()
 }
 
 /// Chance drawn beforehand, because HPKE's generator may not fail and ours

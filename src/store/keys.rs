@@ -26,111 +26,8 @@ use sqlx::{
     },
 };
 
+use super::keyring::name::{KeyName, Kind, Service};
 use crate::domain::ids::TenantId;
-
-/// What a key belongs to; part of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Service {
-    /// Documents delivered by link.
-    Mail,
-    /// Documents delivered by letter.
-    Postal,
-    /// What is kept for years.
-    Archive,
-    /// Details of the log.
-    Audit,
-}
-
-impl Service {
-    /// Every service.
-    pub const ALL: [Self; 4] = [Self::Mail, Self::Postal, Self::Archive, Self::Audit];
-
-    /// The word stored in the key store.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Postal => "postal",
-            Self::Archive => "archive",
-            Self::Audit => "audit",
-        }
-    }
-
-    /// The service with this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|service| service.word() == word)
-    }
-}
-
-/// What a key is for; the first part of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
-    Probe,
-    Tenant,
-    Day,
-    Mail,
-    LinkTag,
-    LinkPepper,
-    Dedupe,
-    Outbox,
-    Page,
-    Verp,
-    Index,
-    Evidence,
-    Sealing,
-    Access,
-}
-
-impl Kind {
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Probe => "probe",
-            Self::Tenant => "tenant",
-            Self::Day => "day",
-            Self::Mail => "mail",
-            Self::LinkTag => "link-tag",
-            Self::LinkPepper => "link-pepper",
-            Self::Dedupe => "dedupe",
-            Self::Outbox => "outbox",
-            Self::Page => "page",
-            Self::Verp => "verp",
-            Self::Index => "index",
-            Self::Evidence => "evidence",
-            Self::Sealing => "sealing",
-            Self::Access => "access",
-        }
-    }
-}
-
-/// The name of a key: its primary key, and what its wrap is bound to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct KeyName {
-    pub(super) kind: Kind,
-    pub(super) tenant: Option<TenantId>,
-    pub(super) service: Option<Service>,
-    pub(super) number: i64,
-}
-
-impl KeyName {
-    pub(super) fn of_office(kind: Kind, number: i64) -> Self {
-        Self { kind, tenant: None, service: None, number }
-    }
-
-    pub(super) fn of_tenant(kind: Kind, tenant: &TenantId, number: i64) -> Self {
-        Self { kind, tenant: Some(tenant.clone()), service: None, number }
-    }
-
-    pub(super) fn of_service(kind: Kind, tenant: &TenantId, service: Service, number: i64) -> Self {
-        Self { kind, tenant: Some(tenant.clone()), service: Some(service), number }
-    }
-
-    pub(super) fn tenant_word(&self) -> &str {
-        self.tenant.as_ref().map_or("", TenantId::as_str)
-    }
-
-    pub(super) fn service_word(&self) -> &'static str {
-        self.service.map_or("", Service::word)
-    }
-}
 
 /// A row of the key store.
 pub(super) struct KeyRow {
@@ -237,6 +134,14 @@ const DESTROYED: &str = "
     SET destroyed_at = $5
     WHERE kind = $1 AND tenant = $2 AND service = $3 AND number = $4
         AND destroyed_at IS NULL AND to_destroy_at IS NOT NULL AND wrapped IS NULL
+";
+
+/// `VACUUM FULL` would carry a dead row along for as long as anyone has an old
+/// snapshot; a column that is computed anew is rewritten from living rows only.
+const REWRITE: &str = "
+    -- keys: rewrite the table
+    ALTER TABLE keys
+    ALTER COLUMN wrapped TYPE BYTEA USING substring(wrapped FROM 1)
 ";
 
 const COUNT: &str = "
@@ -410,7 +315,7 @@ impl KeyDb {
 
     /// Drives what was taken out of rows out of the database's files: SQLite's
     /// log is written back and cut to nothing; PostgreSQL's table is rewritten
-    /// and the old file unlinked.
+    /// and the old file emptied.
     pub(super) async fn settle(&self) -> Result<Settled, sqlx::Error> {
         match self {
             Self::Sqlite(pool) => {
@@ -422,7 +327,7 @@ impl KeyDb {
                 let mut connection = pool.acquire().await?;
                 // Not behind a backup that holds the table for an hour.
                 sqlx::query("SET lock_timeout = '5s'").execute(&mut *connection).await?;
-                let rewritten = sqlx::query("VACUUM (FULL) keys").execute(&mut *connection).await;
+                let rewritten = sqlx::query(REWRITE).execute(&mut *connection).await;
                 sqlx::query("RESET lock_timeout").execute(&mut *connection).await?;
                 match rewritten {
                     Ok(_) => Ok(Settled::Yes),

@@ -92,3 +92,81 @@ fn write_new(path: &Path, key: &Key) -> io::Result<()> {
         None => std::fs::File::open(".")?.sync_all(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn write(path: &Path, bytes: &[u8], mode: u32) {
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_master_key_open_to_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master");
+        for mode in [0o404, 0o440, 0o640, 0o644, 0o666, 0o410, 0o401] {
+            write(&path, &[7; 32], mode);
+            let refused = MasterKey::from_file(&path).err();
+            assert!(matches!(refused, Some(KeyError::MasterOpenToOthers)), "mode {mode:o}");
+            fs::remove_file(&path).unwrap();
+        }
+        for mode in [0o400, 0o600] {
+            write(&path, &[7; 32], mode);
+            assert!(MasterKey::from_file(&path).is_ok(), "mode {mode:o}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_master_key_of_another_user_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master");
+        write(&path, &[7; 32], 0o400);
+        let root = rustix::process::geteuid().is_root();
+        // Only root can give a file away; anyone else finds root's own fitting.
+        if root {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        }
+        let refused = MasterKey::from_file(&path);
+        assert_eq!(matches!(refused, Err(KeyError::MasterOwner)), root, "a stranger's file");
+    }
+
+    #[test]
+    fn a_master_key_has_one_of_two_forms() {
+        let form = |bytes: &[u8]| MasterKey::from_bytes(Zeroizing::new(bytes.to_vec()));
+        for good in [
+            [7; 32].as_slice(),
+            b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n",
+            b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
+        ] {
+            let root = form(good).unwrap().root();
+            assert_eq!(root.expose(), form(&[7; 32]).unwrap().root().expose(), "the same key");
+        }
+        for bad in [
+            b"".as_slice(),
+            &[7; 31],
+            &[7; 33],
+            b"correct horse battery staple 123",
+            b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==",
+            b"not base64 at all, but forty-four characters",
+        ] {
+            assert!(matches!(form(bad), Err(KeyError::MasterForm)), "{} bytes", bad.len());
+        }
+    }
+
+    #[test]
+    fn a_created_master_key_reads_back_and_is_not_overwritten() {
+        let (folder, entropy) = (tempfile::tempdir().unwrap(), Entropy::from_os().unwrap());
+        let path = folder.path().join("master");
+        let made = MasterKey::create_file(&path, &entropy).unwrap();
+        let read = MasterKey::from_file(&path).unwrap();
+        assert_eq!(made.root().expose(), read.root().expose(), "the same key");
+        let again = MasterKey::create_file(&path, &entropy);
+        assert!(matches!(again, Err(KeyError::MasterUnwritable(_))), "the first one stays");
+        assert_eq!(format!("{made:?}"), "MasterKey(Key(..))", "Debug must be mute");
+    }
+}

@@ -2,7 +2,7 @@
 //! `KAKITOME_TEST_POSTGRES` names a server (`tests/run` always does), and says
 //! so where it does not.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use futures::future::join_all;
 use zeroize::Zeroizing;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     clock::{Clock, HandClock},
-    crypto::LinkToken,
+    crypto::{LinkToken, format_tests::Vector},
 };
 
 /// Day 20,779 is 22 November 2026.
@@ -33,9 +33,8 @@ impl Office {
         let entropy = Entropy::from_os().unwrap();
         let name = format!("kk_keys_{:x}", u128::from_be_bytes(entropy.array().unwrap()));
         let admin = sqlx::PgPool::connect(&format!("{server}/postgres")).await.unwrap();
-        let create = format!("CREATE DATABASE {name}");
-        #[expect(clippy::disallowed_types, reason = "a database cannot be named by a parameter")]
-        let create = sqlx::AssertSqlSafe(create);
+        // A database cannot be named by a parameter; this name is ours.
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::query(create).execute(&admin).await.unwrap();
         admin.close().await;
         let folder = tempfile::tempdir().unwrap();
@@ -83,40 +82,47 @@ async fn wrapped(ring: &KeyRing, name: &KeyName) -> Vec<u8> {
     ring.0.db.find(name).await.unwrap().unwrap().wrapped.unwrap()
 }
 
-/// Makes a test of each claim on each database.
+/// Changes rows behind the ring's back; `$1` is tomorrow.
+async fn tamper(ring: &KeyRing, sql: &'static str) {
+    let rows = match &ring.0.db {
+        KeyDb::Sqlite(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+        KeyDb::Postgres(pool) => {
+            sqlx::query(sql).bind(TODAY + 1).execute(pool).await.unwrap().rows_affected()
+        }
+    };
+    assert!(rows > 0, "something was changed");
+}
+
+/// Makes a test of each claim on each database, and of those behind the
+/// semicolon on PostgreSQL alone.
 macro_rules! on_both {
-    ($($claim:ident)*) => {
+    ($($claim:ident)*; $($postgres:ident)*) => {
         mod sqlite {
             $(#[tokio::test]
             async fn $claim() {
                 super::$claim(super::Office::sqlite()).await;
             })*
         }
+        on_both!(@postgres $($claim)* $($postgres)*);
+    };
+    (@postgres $($claim:ident)*) => {
         mod postgres {
             $(#[tokio::test]
-            #[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "a test's setting")]
+            #[expect(clippy::disallowed_methods, reason = "a test's setting")]
             async fn $claim() {
                 match std::env::var("KAKITOME_TEST_POSTGRES") {
                     Ok(server) => super::$claim(super::Office::postgres(&server).await).await,
                     Err(_) => eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server"),
                 }
             })*
-
-            #[tokio::test]
-            #[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "a test's setting")]
-            async fn no_table_file_holds_a_destroyed_key() {
-                match std::env::var("KAKITOME_TEST_POSTGRES") {
-                    Ok(server) => super::no_table_file_holds_a_destroyed_key(
-                        super::Office::postgres(&server).await,
-                    ).await,
-                    Err(_) => eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server"),
-                }
-            }
         }
     };
 }
 
 on_both! {
+    many_may_open_a_new_store_at_once
     a_key_is_made_once_whoever_asks_at_the_same_time
     keys_outlive_the_process_and_never_meet
     a_destroyed_key_stays_destroyed
@@ -130,7 +136,17 @@ on_both! {
     links_outlive_a_rotation_and_die_with_their_keys
     a_new_pair_of_link_keys_waits_before_it_mints
     sealing_pairs_are_stable_and_the_tenants_own
-    the_status_counts_what_lives_and_what_died
+    the_status_counts_what_lives_and_what_died;
+    no_table_file_holds_a_destroyed_key
+}
+
+async fn many_may_open_a_new_store_at_once(office: Office) {
+    let opened = join_all((0..6).map(|_| office.ring_with(7))).await;
+    let rings: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let keys = join_all(rings.iter().map(KeyRing::dedupe_key)).await;
+    let first = keys[0].as_ref().unwrap();
+    let same = |key: &Result<Arc<Key>, KeyError>| key.as_ref().unwrap().expose() == first.expose();
+    assert!(keys.iter().all(same), "and share its keys");
 }
 
 async fn a_key_is_made_once_whoever_asks_at_the_same_time(office: Office) {
@@ -256,35 +272,27 @@ async fn a_key_for_reading_is_never_made(office: Office) {
     assert_eq!(made.expose(), read.expose(), "once made it is read");
 }
 
+const EXCHANGE: &str = "
+    UPDATE keys
+    SET number = CASE number WHEN $1 THEN $1 + 1000 ELSE $1 END
+    WHERE kind = 'day'
+";
+const BACK: &str = "UPDATE keys SET number = $1 + 1 WHERE number = $1 + 1000";
+const REPARENT: &str = "UPDATE keys SET parent = 0 WHERE kind = 'day' AND number = $1";
+
 async fn rows_cannot_be_exchanged(office: Office) {
     let (acme, ring) = (tenant("acme"), office.ring().await);
     for number in [TODAY + 1, TODAY + 2] {
         ring.day_key(&acme, Service::Mail, number).await.unwrap();
     }
-    const EXCHANGE: &str = "
-        UPDATE keys
-        SET number = CASE number WHEN $1 THEN $1 + 1000 ELSE $1 END
-        WHERE kind = 'day'
-    ";
-    const BACK: &str = "UPDATE keys SET number = $1 + 1 WHERE number = $1 + 1000";
-    const REPARENT: &str = "UPDATE keys SET parent = 0 WHERE kind = 'day'";
-    for (sql, number) in [(EXCHANGE, Some(TODAY + 1)), (BACK, Some(TODAY + 1))] {
-        match &ring.0.db {
-            KeyDb::Sqlite(pool) => drop(sqlx::query(sql).bind(number).execute(pool).await.unwrap()),
-            KeyDb::Postgres(pool) => {
-                drop(sqlx::query(sql).bind(number).execute(pool).await.unwrap())
-            }
-        }
-    }
+    tamper(&ring, EXCHANGE).await;
+    tamper(&ring, BACK).await;
     let ring = office.ring().await;
     for number in [TODAY + 1, TODAY + 2] {
         let read = ring.day_key(&acme, Service::Mail, number).await;
         assert!(matches!(read, Err(KeyError::Broken)), "another day's key does not open here");
     }
-    match &ring.0.db {
-        KeyDb::Sqlite(pool) => drop(sqlx::query(REPARENT).execute(pool).await.unwrap()),
-        KeyDb::Postgres(pool) => drop(sqlx::query(REPARENT).execute(pool).await.unwrap()),
-    }
+    tamper(&ring, REPARENT).await;
     let read = ring.day_key(&acme, Service::Mail, TODAY + 1).await;
     assert!(matches!(read, Err(KeyError::Broken)), "nor under another parent");
 }
@@ -406,6 +414,8 @@ async fn no_file_holds_a_destroyed_key() {
     }
 }
 
+const PAGE: &str = "SELECT get_raw_page('keys', 0)";
+
 async fn no_table_file_holds_a_destroyed_key(office: Office) {
     let (acme, ring) = (tenant("acme"), office.ring().await);
     ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
@@ -413,22 +423,31 @@ async fn no_table_file_holds_a_destroyed_key(office: Office) {
     let doomed = wrapped(&ring, &day("acme", TODAY)).await[13..].to_vec();
     let living = wrapped(&ring, &day("acme", TODAY + 1)).await[13..].to_vec();
     let pool = sqlx::PgPool::connect(&office.url).await.unwrap();
-    let path: String =
-        sqlx::query_scalar("SELECT pg_relation_filepath('keys')").fetch_one(&pool).await.unwrap();
-    // The server reads its own file for us; missing is as good as empty.
-    let table = async |path: &str| -> Vec<u8> {
-        sqlx::query("CHECKPOINT").execute(&pool).await.unwrap();
-        let read = "SELECT coalesce(pg_read_binary_file($1, 0, 100000000, true), '')";
-        sqlx::query_scalar(read).bind(path).fetch_one(&pool).await.unwrap()
+    sqlx::query("CREATE EXTENSION pageinspect").execute(&pool).await.unwrap();
+    let one = async |sql: &'static str| -> Vec<u8> {
+        sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
     };
-    let before = table(&path).await;
-    assert!(holds(&before, &doomed) && holds(&before, &living), "before, the scan finds both");
-    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
-    assert!(!holds(&table(&path).await, &doomed), "the old file is gone");
     let path: String =
         sqlx::query_scalar("SELECT pg_relation_filepath('keys')").fetch_one(&pool).await.unwrap();
-    let after = table(&path).await;
-    assert!(holds(&after, &living) && !holds(&after, &doomed), "the new one holds the living");
+    let before = one(PAGE).await;
+    assert!(holds(&before, &doomed) && holds(&before, &living), "before, the page holds both");
+
+    // Someone with an old snapshot, as a backup has.
+    let mut backup = pool.begin().await.unwrap();
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .execute(&mut *backup)
+        .await
+        .unwrap();
+    sqlx::query("SELECT count(*) FROM pg_class").fetch_one(&mut *backup).await.unwrap();
+
+    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
+    let after = one(PAGE).await;
+    assert!(holds(&after, &living), "afterwards the page holds the living");
+    assert!(!holds(&after, &doomed), "and not the destroyed, dead row or not");
+    let size = "SELECT coalesce((SELECT size FROM pg_stat_file($1, true)), 0)";
+    let left: i64 = sqlx::query_scalar(size).bind(path).fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0, "the old file is empty or gone");
+    backup.rollback().await.unwrap();
 }
 
 #[tokio::test]
@@ -469,73 +488,13 @@ fn both_schemas_are_the_same_schema() {
     assert_eq!(sqlite.replace("BLOB,", "BYTEA,"), postgres, "and that is all that differs");
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) {
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
 #[test]
-fn a_master_key_open_to_others_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("master");
-    for mode in [0o404, 0o440, 0o640, 0o644, 0o666, 0o410, 0o401] {
-        write(&path, &[7; 32], mode);
-        let refused = MasterKey::from_file(&path).err();
-        assert!(matches!(refused, Some(KeyError::MasterOpenToOthers)), "mode {mode:o}");
-        fs::remove_file(&path).unwrap();
-    }
-    for mode in [0o400, 0o600] {
-        write(&path, &[7; 32], mode);
-        assert!(MasterKey::from_file(&path).is_ok(), "mode {mode:o}");
-        fs::remove_file(&path).unwrap();
-    }
-}
-
-#[test]
-fn a_master_key_of_another_user_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("master");
-    write(&path, &[7; 32], 0o400);
-    let root = rustix::process::geteuid().is_root();
-    // Only root can give a file away; anyone else finds root's own fitting.
-    if root {
-        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
-    }
-    let refused = MasterKey::from_file(&path);
-    assert_eq!(matches!(refused, Err(KeyError::MasterOwner)), root, "a stranger's file");
-}
-
-#[test]
-fn a_master_key_has_one_of_two_forms() {
-    let form = |bytes: &[u8]| MasterKey::from_bytes(Zeroizing::new(bytes.to_vec()));
-    for good in [
-        [7; 32].as_slice(),
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n",
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
-    ] {
-        let root = form(good).unwrap().root();
-        assert_eq!(root.expose(), form(&[7; 32]).unwrap().root().expose(), "the same key");
-    }
-    for bad in [
-        b"".as_slice(),
-        &[7; 31],
-        &[7; 33],
-        b"correct horse battery staple 123",
-        b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==",
-        b"not base64 at all, but forty-four characters",
-    ] {
-        assert!(matches!(form(bad), Err(KeyError::MasterForm)), "{} bytes", bad.len());
-    }
-}
-
-#[test]
-fn a_created_master_key_reads_back_and_is_not_overwritten() {
-    let (folder, entropy) = (tempfile::tempdir().unwrap(), Entropy::from_os().unwrap());
-    let path = folder.path().join("master");
-    let made = MasterKey::create_file(&path, &entropy).unwrap();
-    let read = MasterKey::from_file(&path).unwrap();
-    assert_eq!(made.root().expose(), read.root().expose(), "the same key");
-    let again = MasterKey::create_file(&path, &entropy);
-    assert!(matches!(again, Err(KeyError::MasterUnwritable(_))), "the first one stays");
-    assert_eq!(format!("{made:?}"), "MasterKey(Key(..))", "Debug must be mute");
+fn the_wrapped_key_is_as_documented() {
+    let v = Vector::named("key");
+    assert_eq!(v.text("kind"), Kind::Day.word(), "kind");
+    assert_eq!(v.text("service"), Service::Mail.word(), "service");
+    let name = day(v.text("tenant"), i64::from_be_bytes(v.array("number")));
+    let place = place(&name, i64::from_be_bytes(v.array("parent")));
+    let key = wrap::unwrap_key(&v.key("parent_key"), &place, v.bytes("wrapped")).unwrap();
+    assert_eq!(key.expose(), v.bytes("plain"), "the key");
 }

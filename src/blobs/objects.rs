@@ -1,0 +1,87 @@
+//! Segments as objects: one per batch, written at once.
+//!
+//! An object is there as a whole or not at all, so there is nothing to roll,
+//! to lock or to tear. A put that is repeated after a lost reply writes the
+//! same bytes under the same fresh name.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
+
+use super::{Appended, BlobError, HEADER, file_name, header, places, segment_of};
+use crate::{domain::ids::SegmentId, entropy::Entropy};
+
+pub(super) struct Objects {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    entropy: Entropy,
+}
+
+impl Objects {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str, entropy: Entropy) -> Self {
+        Self { store, prefix: Path::from(prefix), entropy }
+    }
+
+    fn path(&self, segment: SegmentId) -> Path {
+        self.prefix.clone().join(file_name(segment))
+    }
+
+    pub(super) async fn append(
+        &self,
+        now: DateTime<Utc>,
+        batch: Vec<Vec<u8>>,
+    ) -> Result<Appended, BlobError> {
+        let segment = SegmentId(self.entropy.id(now)?);
+        let places = places(segment, HEADER, &batch);
+        let pieces = std::iter::once(header(segment)).chain(batch).map(Bytes::from);
+        self.store
+            .put(&self.path(segment), pieces.collect::<PutPayload>())
+            .await
+            .map_err(BlobError::objects("put a segment"))?;
+        Ok(Appended { segment, fresh: true, places })
+    }
+
+    pub(super) async fn read(
+        &self,
+        segment: SegmentId,
+        within: Range<u64>,
+    ) -> Result<Bytes, BlobError> {
+        let path = self.path(segment);
+        let wanted = within.end.saturating_sub(within.start);
+        if wanted == 0 {
+            return Ok(Bytes::new());
+        }
+        match self.store.get_range(&path, within).await {
+            Ok(bytes) if super::length(&bytes) == wanted => Ok(bytes),
+            // Storage cuts a range at the end of the object.
+            Ok(_) => Err(BlobError::Torn),
+            Err(object_store::Error::NotFound { .. }) => Err(BlobError::Gone),
+            Err(error) => Err(BlobError::objects("read a segment")(error)),
+        }
+    }
+
+    pub(super) async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
+        match self.store.delete(&self.path(segment)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(BlobError::objects("delete a segment")(error)),
+        }
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
+        let found = self.store.list(Some(&self.prefix));
+        found
+            .try_filter_map(async |object| Ok(object.location.filename().and_then(segment_of)))
+            .try_collect()
+            .await
+            .map_err(BlobError::objects("list segments"))
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! The names of keys: what a key is for, whose it is, and which one.
+//!
+//! A name is the primary key of the key's row and part of what its wrap is
+//! bound to; so the words below are never changed, only added to.
+
+use crate::domain::ids::TenantId;
+
+/// What a key belongs to; part of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Documents delivered by link.
+    Mail,
+    /// Documents delivered by letter.
+    Postal,
+    /// What is kept for years.
+    Archive,
+    /// Details of the log.
+    Audit,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Self; 4] = [Self::Mail, Self::Postal, Self::Archive, Self::Audit];
+
+    /// The word stored in the key store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Postal => "postal",
+            Self::Archive => "archive",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The service with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| service.word() == word)
+    }
+}
+
+/// What a key is for; the first part of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::store) enum Kind {
+    Probe,
+    Tenant,
+    Day,
+    Mail,
+    LinkTag,
+    LinkPepper,
+    Dedupe,
+    Outbox,
+    Page,
+    Verp,
+    Index,
+    Evidence,
+    Sealing,
+    Access,
+}
+
+impl Kind {
+    pub(in crate::store) const fn word(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Tenant => "tenant",
+            Self::Day => "day",
+            Self::Mail => "mail",
+            Self::LinkTag => "link-tag",
+            Self::LinkPepper => "link-pepper",
+            Self::Dedupe => "dedupe",
+            Self::Outbox => "outbox",
+            Self::Page => "page",
+            Self::Verp => "verp",
+            Self::Index => "index",
+            Self::Evidence => "evidence",
+            Self::Sealing => "sealing",
+            Self::Access => "access",
+        }
+    }
+}
+
+/// The name of a key: its primary key, and what its wrap is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::store) struct KeyName {
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) tenant: Option<TenantId>,
+    pub(in crate::store) service: Option<Service>,
+    pub(in crate::store) number: i64,
+}
+
+impl KeyName {
+    pub(in crate::store) fn of_office(kind: Kind, number: i64) -> Self {
+        Self { kind, tenant: None, service: None, number }
+    }
+
+    pub(in crate::store) fn of_tenant(kind: Kind, tenant: &TenantId, number: i64) -> Self {
+        Self { kind, tenant: Some(tenant.clone()), service: None, number }
+    }
+
+    pub(in crate::store) fn of_service(
+        kind: Kind,
+        tenant: &TenantId,
+        service: Service,
+        number: i64,
+    ) -> Self {
+        Self { kind, tenant: Some(tenant.clone()), service: Some(service), number }
+    }
+
+    pub(in crate::store) fn tenant_word(&self) -> &str {
+        self.tenant.as_ref().map_or("", TenantId::as_str)
+    }
+
+    pub(in crate::store) fn service_word(&self) -> &'static str {
+        self.service.map_or("", Service::word)
+    }
+}
