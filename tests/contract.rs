@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use kakitome::{
     domain::{
         checked::CheckedJob,
+        document,
         evidence::DocumentFacts,
         ids::TenantId,
         job::{Document, SendJob},
@@ -58,19 +59,10 @@ fn noon() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-/// What an invoice says about itself; the whole of it is the business of the
-/// document's kind.
+/// What a document says about itself.
 fn facts(job: &SendJob) -> Option<DocumentFacts> {
-    let Document::Template { data, .. } = &job.document else { return None };
-    let text = |pointer: &str| {
-        Value::Object(data.clone()).pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned)
-    };
-    Some(DocumentFacts {
-        number: text("/number"),
-        date: text("/issue_date").and_then(|date| date.parse().ok()),
-        counterparty: text("/recipient/name"),
-        ..DocumentFacts::default()
-    })
+    let Document::Template { template, data, .. } = &job.document else { return None };
+    document::facts(template, data)
 }
 
 /// What a message goes through on its way in.

@@ -1,1 +1,255 @@
-//! To be written.
+//! The HTTP interface for business applications: send a job, ask after it,
+//! take it back.
+//!
+//! It is a counter, not an office: what a job must look like is decided by the
+//! [`Desk`], which the same rules serve for AMQP; here a request is measured,
+//! its caller is known by a bearer token, and the answer is put into HTTP.
+//! docs/openapi.yaml describes it, and a test compares the two.
+//!
+//! It refuses everything with a problem (RFC 9457) that carries a code and
+//! repeats nothing; other tenants' jobs do not exist. Tokens, bodies and
+//! senders' keys are never logged.
+
+mod callers;
+mod jobs;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{MethodRouter, get, post},
+};
+use bytes::BytesMut;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, future::BoxFuture};
+
+pub use callers::{Allowance, Tokens};
+use callers::{Caller, Callers, Turned};
+use problem::Problem;
+
+use crate::{
+    clock::SharedClock,
+    domain::{
+        ids::{JobId, TenantId},
+        personal::Personal,
+        refusal::{Refusal, Refused},
+    },
+    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
+};
+
+/// What takes jobs on the books; the application makes it of intake.
+pub trait Desk: Send + Sync {
+    /// Takes the job in `body`, sent by `tenant`. An answer that is not a
+    /// refusal means that the job is on the books and its transaction has
+    /// committed. `trace` is a `traceparent`.
+    fn take(
+        &self,
+        tenant: TenantId,
+        body: Bytes,
+        trace: Option<String>,
+    ) -> BoxFuture<'_, Result<Receipt, Refused>>;
+}
+
+/// A job is on the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its id.
+    pub job: JobId,
+    /// Whether it was there already.
+    pub state: Taken,
+}
+
+/// Whether a job is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is.
+    Accepted,
+    /// The same job came before; nothing was done again.
+    Duplicate,
+}
+
+/// Makes the result event of a cancellation, where the tenant asked for it.
+pub trait Announce: Send + Sync {
+    /// The row for the outbox; `None` when nobody wants to know.
+    fn cancelled(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        personal: Option<&Personal>,
+        at: DateTime<Utc>,
+    ) -> Option<OutboxRow>;
+}
+
+/// Bounds of the interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a body; a longer one is `too_large` and is not read on.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive; a slower one is `try_later`.
+    pub body_wait_max: Duration,
+    /// What one tenant may ask; more is `try_later`.
+    pub allowance: Allowance,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            body_wait_max: Duration::from_secs(30),
+            allowance: Allowance::default(),
+        }
+    }
+}
+
+/// Counts an answer by the pattern of its route and its status.
+pub type Answered = Arc<dyn Fn(&'static str, u16) + Send + Sync>;
+
+/// Everything the interface needs.
+pub struct Parts {
+    /// The books.
+    pub db: Db,
+    /// The keys, for the sender's own words in a result event.
+    pub keys: KeyRing,
+    /// The time of day.
+    pub clock: SharedClock,
+    /// Writes rows of the log.
+    pub scribe: Scribe,
+    /// Takes jobs.
+    pub desk: Arc<dyn Desk>,
+    /// Makes result events.
+    pub announce: Arc<dyn Announce>,
+    /// Who may call.
+    pub tokens: Tokens,
+    /// Bounds.
+    pub limits: Limits,
+    /// Counts answers.
+    pub answered: Answered,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parts(..)")
+    }
+}
+
+struct Api {
+    parts: Parts,
+    callers: Callers,
+}
+
+/// The paths and what answers them; docs/openapi.yaml has the same.
+fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 3] {
+    [
+        ("/v1/jobs", post(submit)),
+        ("/v1/jobs/{id}", get(jobs::show)),
+        ("/v1/jobs/{id}/cancel", post(jobs::cancel)),
+    ]
+}
+
+/// The service; serve it behind TLS.
+pub fn router(parts: Parts) -> Router {
+    let callers =
+        Callers::new(parts.tokens.clone(), parts.limits.allowance, std::time::Instant::now());
+    let api = Arc::new(Api { parts, callers });
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, answers)| router.route(path, answers))
+        .method_not_allowed_fallback(async || Problem::WrongMethod)
+        .fallback(async || Problem::from(Refusal::NotFound))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), watch))
+        .with_state(api)
+}
+
+/// Sees every request and every answer.
+async fn watch(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = routes()
+        .iter()
+        .map(|(path, _)| *path)
+        .find(|path| pattern.as_deref() == Some(*path))
+        .unwrap_or("other");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    (api.parts.answered)(route, response.status().as_u16());
+    response
+}
+
+impl Api {
+    fn admit(&self, request: &Request) -> Result<Caller, Problem> {
+        self.callers.admit(request.headers(), std::time::Instant::now()).map_err(|turned| {
+            match turned {
+                Turned::Unknown => Refusal::Unauthorized.into(),
+                Turned::TooMuch => Refusal::TryLater.into(),
+            }
+        })
+    }
+}
+
+/// `POST /v1/jobs`.
+async fn submit(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let caller = api.admit(&request)?;
+    if !is_plain_json(&request) {
+        return Err(Refusal::WrongType.into());
+    }
+    let trace = trace(&request);
+    let body = body(request, api.parts.limits).await?;
+    let receipt = api.parts.desk.take(caller.tenant.clone(), body, trace).await?;
+    Ok(jobs::accepted(receipt))
+}
+
+fn is_plain_json(request: &Request) -> bool {
+    let headers = request.headers();
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = media.unwrap_or_default().split(';').map(str::trim);
+    let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let utf8 = parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case("charset=utf-8"));
+    json && utf8 && !headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// Reads a body to its end, its limit or the end of our patience.
+async fn body(request: Request, limits: Limits) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.body_bytes_max) {
+        return Err(Refusal::TooLarge.into());
+    }
+    let reading = gather(request, limits.body_bytes_max);
+    // A caller that dawdles gets the answer of one that came too soon.
+    let read = tokio::time::timeout(limits.body_wait_max, reading).await;
+    read.unwrap_or_else(|_| Err(Refusal::TryLater.into()))
+}
+
+async fn gather(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let mut stream = request.into_body().into_data_stream();
+    let mut body = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Problem::from(Refusal::TryLater))?;
+        if body.len().saturating_add(piece.len()) > limit {
+            return Err(Refusal::TooLarge.into());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// A `traceparent` of version 00 (W3C Trace Context §3.2.2), if it is one.
+fn trace(request: &Request) -> Option<String> {
+    let text = request.headers().get("traceparent")?.to_str().ok()?;
+    let fields: Vec<_> = text.split('-').collect();
+    let hex = |field: &&str, length| {
+        field.len() == length && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let [version, trace, span, flags] = fields.as_slice() else { return None };
+    let fits = *version == "00" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    fits.then(|| text.to_owned())
+}

@@ -22,6 +22,7 @@ use crate::{
     domain::ids::Epoch,
     entropy::Entropy,
     render::{Renderer, TemplateBundle},
+    retention::Witness,
     store::{
         Db, DbOptions,
         keyring::{KeyRing, MasterKey},
@@ -42,6 +43,17 @@ pub struct Parts {
     pub press: Option<Arc<dyn Press>>,
     /// What this process does.
     pub roles: Vec<Role>,
+    /// The database, where it is not simply the configured one.
+    pub db: Option<Db>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl Parts {
+    /// An office on this clock, with everything as it is configured.
+    pub fn new(clock: SharedClock, entropy: Entropy) -> Self {
+        Self { clock, entropy, press: None, roles: Role::ALL.to_vec(), db: None, witness: None }
+    }
 }
 
 impl std::fmt::Debug for Parts {
@@ -206,10 +218,13 @@ pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
 /// Puts the office together and enters this process into the list of workers.
 /// The schema must be up to date.
 pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
-    let Parts { clock, entropy, press, roles } = parts;
+    let Parts { clock, entropy, press, roles, db, witness } = parts;
     let now = clock.now();
     let epoch = Epoch(entropy.id(now)?);
-    let db = database(&config, None).await?;
+    let db = match db {
+        Some(db) => db,
+        None => database(&config, None).await?,
+    };
     let keys = keyring(&config, Arc::clone(&clock), entropy.clone()).await?;
     let journals = journals(&config);
     std::fs::create_dir_all(&journals)
@@ -254,5 +269,6 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         db,
         keys,
         roles,
+        witness,
     }))
 }

@@ -6,16 +6,21 @@
 
 pub mod build;
 pub mod catcher;
+pub mod demo;
+pub mod desk;
 pub mod events;
+pub mod gauges;
 pub mod http;
 pub mod intake;
 pub mod metrics;
 pub mod office;
 pub mod operations;
 pub mod partner;
+pub mod post;
 pub mod queue;
 pub mod run;
 pub mod steps;
+pub mod web;
 pub mod worker;
 
 /// An error with everything behind it, for a log line: `Display` of an error

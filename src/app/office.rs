@@ -27,6 +27,7 @@ use crate::{
         job::Channel,
     },
     entropy::Entropy,
+    retention::Witness,
     render::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer},
     store::{Db, keyring::KeyRing, ledger::Scribe, work::SealedJob},
 };
@@ -98,6 +99,8 @@ pub struct Office {
     pub verp_key: Arc<Key>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The second opinion on the time, where it is not the database's.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Whether our leases still hold.
     pub lease: LeaseWatch,
     /// The memory between the steps.

@@ -131,7 +131,7 @@ pub async fn start(
         }
     }
     if has(Role::Retention) {
-        for service in web::retention_services(&office)? {
+        for service in web::retention_services(&office) {
             loops.run(service);
         }
     }
@@ -144,7 +144,7 @@ pub async fn start(
         addresses.api = Some(listen(&loops, office.config.listen.api, router, "listen.api").await?);
     }
     if has(Role::Gateway) {
-        let (router, flush) = web::gateway(&office).await?;
+        let (router, flush) = web::gateway(&office)?;
         loops.run(flush);
         let at = office.config.listen.gateway;
         addresses.gateway = Some(listen(&loops, at, router, "listen.gateway").await?);

@@ -118,8 +118,10 @@ pub(super) async fn watch(
     } else {
         next.run(request).await
     };
+    // A wrong method is answered like a wrong link, in every byte.
+    response.headers_mut().remove(header::ALLOW);
     pages::protect(response.headers_mut());
-    gateway.meter.answered(route, response.status().as_u16());
+    gateway.parts.meter.answered(route, response.status().as_u16());
     response
 }
 

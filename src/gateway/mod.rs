@@ -1,1 +1,254 @@
-//! To be written.
+//! The recipient's side: a page for a link, a button, the document.
+//!
+//! A link's page may be fetched by anybody and anything: scanners of mail
+//! gateways fetch it, render it, even run what they find. So fetching it does
+//! nothing, and there is nothing in it to run. A person presses the button;
+//! that one request counts against the link, is on record before it is
+//! answered, and moves the person to an address without the token. From there
+//! the document can be looked at and saved for half an hour.
+//!
+//! Nothing is handed out that is not on record first: when the log cannot be
+//! written, the answer is 503 and no byte. Whoever guesses learns nothing:
+//! whatever is not a link of ours gets one and the same page.
+//!
+//! It refuses requests for other hosts, forms from other sites, looking ahead,
+//! and every document that does not authenticate. It never logs a path.
+
+mod artifact;
+mod door;
+mod file;
+mod link;
+mod notes;
+mod pages;
+mod range;
+mod record;
+mod session;
+#[cfg(test)]
+mod tests;
+mod viewer;
+mod visitor;
+mod when;
+mod words;
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware,
+    response::Response,
+    routing::{get, post},
+};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use tokio::sync::Semaphore;
+
+use crate::{
+    blobs::Blobs,
+    clock::SharedClock,
+    crypto::CryptoError,
+    domain::{
+        ids::{JobId, TenantId},
+        locale::Locale,
+        personal::Personal,
+    },
+    entropy::Entropy,
+    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
+};
+use door::Site;
+use notes::Notes;
+use pages::{Notice, Pages};
+use words::negotiate;
+
+pub use record::FlushError;
+pub use visitor::TrustedProxies;
+
+/// Why the gateway cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A file built into the program is damaged.
+    #[error("the {0} built into the program cannot be read")]
+    BuiltIn(&'static str),
+    /// The public URL is not a scheme and a host.
+    #[error("the public URL must be https:// and a host, without a path")]
+    PublicUrl,
+    /// A proxy's block of addresses cannot be read.
+    #[error("a trusted proxy is not a block of addresses: {0}")]
+    Proxy(String),
+}
+
+/// What a recipient may know of a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantDisplay {
+    /// The name on the pages.
+    pub name: String,
+    /// How to reach the sender.
+    pub contact: Option<String>,
+    /// The calendar in which instants are shown.
+    pub zone: Tz,
+}
+
+/// Knows the tenants' display data.
+pub trait TenantDirectory: Send + Sync {
+    /// What a recipient may know of this tenant.
+    fn display(&self, tenant: &TenantId) -> TenantDisplay;
+}
+
+/// Makes the result event of a first open, where the tenant asked for it.
+pub trait Announce: Send + Sync {
+    /// The row for the outbox; `None` when nobody wants to know.
+    fn opened(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        personal: &Personal,
+        at: DateTime<Utc>,
+    ) -> Result<Option<OutboxRow>, CryptoError>;
+}
+
+/// Counts what happens at the door.
+pub trait Meter: Send + Sync {
+    /// A request was answered; `route` is a pattern, never a path.
+    fn answered(&self, route: &'static str, status: u16);
+    /// Somebody tried a link that is not ours.
+    fn guessed(&self);
+}
+
+/// Bounds of the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request's header fields; more is 431.
+    pub header_bytes_max: usize,
+    /// Bytes of the one form there is; more is 400.
+    pub form_bytes_max: usize,
+    /// Documents that are sent at the same time; one more is 503. Each takes
+    /// some 2 MiB of memory.
+    pub downloads_max: usize,
+    /// Notes that wait to be written down; more are counted and dropped.
+    pub notes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: 16 << 10,
+            form_bytes_max: 4 << 10,
+            downloads_max: 128,
+            notes_max: 10_000,
+        }
+    }
+}
+
+/// How the gateway is set up.
+#[derive(Clone, Debug, Default)]
+pub struct GatewaySettings {
+    /// Where recipients open their links: a scheme and a host.
+    pub public_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed, as CIDR blocks.
+    pub trusted_proxies: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The handles the gateway works with.
+pub struct Parts {
+    /// The books.
+    pub db: Db,
+    /// The keys.
+    pub keys: KeyRing,
+    /// The sealed bytes.
+    pub blobs: Blobs,
+    /// The time of day.
+    pub clock: SharedClock,
+    /// Chance.
+    pub entropy: Entropy,
+    /// Writes rows of the log.
+    pub scribe: Scribe,
+    /// Knows the tenants.
+    pub tenants: Arc<dyn TenantDirectory>,
+    /// Makes result events.
+    pub announce: Arc<dyn Announce>,
+    /// Counts.
+    pub meter: Arc<dyn Meter>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parts(..)")
+    }
+}
+
+/// The gateway. Clones share everything.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    site: Site,
+    proxies: TrustedProxies,
+    limits: Limits,
+    pages: Pages,
+    notes: Notes,
+    downloads: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("site", &self.0.site).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Builds a gateway; checks its settings and everything built in.
+    pub fn new(settings: &GatewaySettings, parts: Parts) -> Result<Self, GatewayError> {
+        let limits = settings.limits;
+        Ok(Self(Arc::new(Inner {
+            parts,
+            site: Site::parse(&settings.public_url).ok_or(GatewayError::PublicUrl)?,
+            proxies: TrustedProxies::parse(&settings.trusted_proxies)
+                .map_err(GatewayError::Proxy)?,
+            limits,
+            pages: Pages::built_in()?,
+            notes: Notes::new(limits.notes_max),
+            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+        })))
+    }
+
+    /// Writes down what was noted since the last time: fetched pages, guesses,
+    /// ends of downloads. Gives the number of rows; to be called every few
+    /// seconds and once at the end. What cannot be written stays noted.
+    pub async fn flush(&self) -> Result<usize, FlushError> {
+        self.0.flush().await
+    }
+}
+
+/// The service. Serve it with [`ConnectInfo`](axum::extract::ConnectInfo), so
+/// that a visitor's address is known, and behind TLS.
+pub fn router(gateway: Gateway) -> Router {
+    let inner = gateway.0;
+    Router::new()
+        .route("/d/{token}", get(link::page))
+        .route("/o", post(link::open))
+        .route("/v/{session}", get(viewer::page))
+        .route("/v/{session}/file", get(file::view))
+        .route("/v/{session}/download", get(file::download))
+        .route("/assets/{name}", get(asset))
+        .fallback(missing)
+        .method_not_allowed_fallback(missing)
+        .layer(DefaultBodyLimit::max(inner.limits.form_bytes_max))
+        .layer(middleware::from_fn_with_state(Arc::clone(&inner), door::watch))
+        .with_state(inner)
+}
+
+/// Every path and every method that is not ours: the page of a wrong link.
+async fn missing(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
+    let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
+    gateway.pages.notice(Notice::Missing, locale)
+}
+
+async fn asset(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
+    match gateway.pages.asset(request.uri().path()) {
+        Some(asset) => asset,
+        None => missing(State(gateway), request).await,
+    }
+}

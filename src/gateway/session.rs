@@ -7,8 +7,8 @@
 //! by a person; whether the document may still be seen is asked of the
 //! database at every request.
 //!
-//! It refuses every text that it did not write itself, and every one whose time
-//! is over.
+//! It refuses every text that it did not write itself; one whose time is over
+//! is told apart, so that its reader can be sent back to the mail.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE64URL_NOPAD;
@@ -33,6 +33,17 @@ pub(super) struct Session {
     pub(super) ends: DateTime<Utc>,
 }
 
+/// What a text in an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// A session of ours.
+    Live(Session),
+    /// A session of ours whose time is over.
+    Over,
+    /// Nothing of ours.
+    Foreign,
+}
+
 impl Session {
     /// A session for a link that was opened `now`; it ends no later than the
     /// link itself.
@@ -48,8 +59,16 @@ impl Session {
         BASE64URL_NOPAD.encode(&[body.as_slice(), &tag].concat())
     }
 
-    /// Reads a text of [`text`](Self::text) whose time is not over.
-    pub(super) fn parse(text: &str, key: &Key, now: DateTime<Utc>) -> Option<Self> {
+    /// Reads a text of [`text`](Self::text).
+    pub(super) fn parse(text: &str, key: &Key, now: DateTime<Utc>) -> Parsed {
+        match Self::read(text, key) {
+            Some(session) if now < session.ends => Parsed::Live(session),
+            Some(_) => Parsed::Over,
+            None => Parsed::Foreign,
+        }
+    }
+
+    fn read(text: &str, key: &Key) -> Option<Self> {
         if text.len() != TEXT_LENGTH {
             return None;
         }
@@ -62,7 +81,7 @@ impl Session {
         let (print, ends) = rest.split_first_chunk::<32>()?;
         let ends = DateTime::from_timestamp_micros(i64::from_be_bytes(ends.try_into().ok()?))?;
         let link = Lookup { day: i64::from_be_bytes(*day), print: *print };
-        (now < ends).then_some(Self { link, ends })
+        Some(Self { link, ends })
     }
 
     fn body(&self) -> Vec<u8> {
@@ -98,9 +117,9 @@ mod tests {
         let text = session().text(&key(1));
         assert_eq!(text.len(), TEXT_LENGTH, "one length for all");
         let read = |minutes| Session::parse(&text, &key(1), now() + TimeDelta::minutes(minutes));
-        assert_eq!(read(29), Some(session()), "inside its half hour");
-        assert_eq!(read(30), None, "over");
-        assert_eq!(Session::parse(&text, &key(2), now()), None, "another key");
+        assert_eq!(read(29), Parsed::Live(session()), "inside its half hour");
+        assert_eq!(read(30), Parsed::Over, "over");
+        assert_eq!(Session::parse(&text, &key(2), now()), Parsed::Foreign, "another key");
     }
 
     #[test]
@@ -118,12 +137,12 @@ mod tests {
             spoiled[at] = to.as_bytes()[0];
             let spoiled = String::from_utf8(spoiled).unwrap();
             prop_assume!(spoiled != text);
-            prop_assert!(Session::parse(&spoiled, &key(1), now()).is_none());
+            prop_assert_eq!(Session::parse(&spoiled, &key(1), now()), Parsed::Foreign);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,120}") {
-            prop_assert!(Session::parse(&text, &key(1), now()).is_none());
+            prop_assert_eq!(Session::parse(&text, &key(1), now()), Parsed::Foreign);
         }
     }
 }

@@ -5,13 +5,13 @@
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use super::words::Words;
 use crate::domain::locale::Locale;
 
 /// An instant, ready for a template.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct When {
     /// RFC 3339, for `<time datetime>`.
     machine: String,
@@ -23,6 +23,13 @@ pub(super) struct When {
     zone: String,
     /// How long it is until then, roughly and never too long.
     left: Option<String>,
+}
+
+impl From<When> for Value {
+    fn from(when: When) -> Self {
+        let When { machine, day, clock, zone, left } = when;
+        context! { machine, day, clock, zone, left }
+    }
 }
 
 impl When {
@@ -104,10 +111,10 @@ pub(super) fn what(words: &Words, locale: Locale, pages: Option<i64>, bytes: u64
 fn size(bytes: u64) -> String {
     let kilobytes = bytes.div_ceil(1_000).max(1);
     if kilobytes < 1_000 {
-        return format!("{kilobytes} KB");
+        return format!("{kilobytes}\u{a0}KB");
     }
     let tenths = bytes.div_ceil(100_000);
-    format!("{}.{} MB", tenths.div_euclid(10), tenths.rem_euclid(10))
+    format!("{}.{}\u{a0}MB", tenths.div_euclid(10), tenths.rem_euclid(10))
 }
 
 #[cfg(test)]
@@ -147,7 +154,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_at_a_glance() {
-        let sizes = [(0, "1 KB"), (64_001, "65 KB"), (999_000, "999 KB"), (999_001, "1.0 MB"), (3_310_000, "3.4 MB")];
+        let sizes = [(0, "1\u{a0}KB"), (64_001, "65\u{a0}KB"), (999_000, "999\u{a0}KB"), (999_001, "1.0\u{a0}MB"), (3_310_000, "3.4\u{a0}MB")];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text, "{bytes} bytes");
         }

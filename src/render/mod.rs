@@ -1,1 +1,285 @@
-//! To be written.
+//! Makes the PDF of a job: from a template and data, or from a finished PDF that
+//! the sender brought.
+//!
+//! Rendering is a pure function: the same order gives the same bytes, on any
+//! thread and any day. There is no file, clock, chance or network in here; fonts
+//! and templates are part of the program or handed over at the start, and what
+//! a document may cost is bounded (pages, HTML, fuel, nesting).
+//!
+//! The way: minijinja writes HTML; [`dom`] reads it strictly; [`css`] gives every
+//! element its style; [`layout`] makes lines, rows and pages; [`paint`] turns
+//! them into `printpdf` operations; [`finish`] puts in what `printpdf` lacks,
+//! above all the fonts, which are cut and compressed before any job comes
+//! ([`font`]).
+//!
+//! Refuses what would be printed wrong: data that do not fit their schema, sums
+//! that contradict their lines, characters without a glyph, CSS that is not
+//! understood, PDFs that are encrypted or act by themselves.
+
+mod address;
+mod adopt;
+mod css;
+mod dom;
+mod error;
+mod filters;
+mod finish;
+mod font;
+mod layout;
+mod paint;
+mod schema;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+pub use adopt::PdfLimits;
+pub use error::RenderError;
+pub use template::TemplateBundle;
+
+use crate::domain::locale::Locale;
+use css::{Sheet, cascade::Styles};
+use dom::Tree;
+use finish::About;
+use font::FontSet;
+use layout::{
+    Layout,
+    flow::Flow,
+    pages::{Page, paginate},
+};
+use template::Template;
+
+/// The renderer and its version: part of what makes a document's bytes.
+pub const RENDERER: &str = "kakitome-render/1";
+/// The most pages of a document, its address page included.
+pub const MAX_PAGES: u32 = 500;
+
+/// A4 upright, in points.
+const PAGE_WIDTH: f32 = 210.0 * 72.0 / 25.4;
+/// A4 upright, in points.
+const PAGE_HEIGHT: f32 = 297.0 * 72.0 / 25.4;
+
+/// Fonts and templates, ready for use from any number of threads at once.
+#[derive(Debug)]
+pub struct Renderer {
+    fonts: FontSet,
+    templates: BTreeMap<String, Template>,
+}
+
+/// A document to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The name of a template.
+    pub template: &'a str,
+    /// The language of the document.
+    pub locale: Locale,
+    /// The template's data.
+    pub data: &'a serde_json::Value,
+    /// The title that PDF viewers show.
+    pub title: &'a str,
+    /// For letters: the page that shows through the window of the envelope.
+    pub address_page: Option<&'a AddressPage>,
+}
+
+/// What stands in the window of the envelope.
+#[derive(Clone)]
+pub struct AddressPage {
+    /// `NNN-NNNN`.
+    pub postal_code: String,
+    /// The address, a line each; longer lines are wrapped.
+    pub address_lines: Vec<String>,
+    /// The recipient, with the honorific.
+    pub name_lines: Vec<String>,
+    /// The sender, in small print; for returns.
+    pub sender_lines: Vec<String>,
+    /// Printed on the edge of every page, so that no sheet gets into another's
+    /// envelope.
+    pub piece_id: String,
+}
+
+impl std::fmt::Debug for AddressPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddressPage").finish_non_exhaustive()
+    }
+}
+
+/// A finished document. The bytes are wiped when it is dropped.
+#[derive(Clone)]
+pub struct Rendered {
+    /// The PDF.
+    pub pdf: Zeroizing<Vec<u8>>,
+    /// How many pages it has, the address page included.
+    pub pages: u32,
+    /// The template and 16 hexadecimal digits of its content's hash, such as
+    /// `invoice@0123456789abcdef`; `pdf` for what the sender brought.
+    pub template: String,
+    /// [`RENDERER`].
+    pub renderer: &'static str,
+}
+
+impl std::fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendered")
+            .field("pages", &self.pages)
+            .field("template", &self.template)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! bundled {
+    ($($name:literal: $($file:literal),+;)*) => {
+        [$(TemplateBundle {
+            name: $name.to_owned(),
+            files: vec![$((
+                $file.to_owned(),
+                include_str!(concat!("../../templates/documents/", $name, "/", $file))
+                    .as_bytes()
+                    .to_vec(),
+            )),+],
+        }),*]
+    };
+}
+
+impl Renderer {
+    /// The bundled fonts and templates. Prepares every glyph of every face,
+    /// which takes a fraction of a second and some 20 MB; do it once.
+    pub fn bundled() -> Result<Self, RenderError> {
+        let fonts = FontSet::bundled().ok_or(RenderError::Fonts)?;
+        let bundles = bundled! {
+            "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+        };
+        Self { fonts, templates: BTreeMap::new() }.with_templates(bundles.into())
+    }
+
+    /// Adds the operator's templates; one with the name of a bundled template
+    /// takes its place. Everything about a template is checked here: its files,
+    /// its tags, its stylesheet, its schema, and that its samples render in
+    /// every language.
+    pub fn with_templates(mut self, bundles: Vec<TemplateBundle>) -> Result<Self, RenderError> {
+        for bundle in bundles {
+            let template = Template::compile(&bundle)?;
+            for sample in &template.samples {
+                for locale in [Locale::Ja, Locale::En] {
+                    let title = "";
+                    let order = Order {
+                        template: &bundle.name,
+                        locale,
+                        data: sample,
+                        title,
+                        address_page: None,
+                    };
+                    self.render_with(&template, &order)?;
+                }
+            }
+            self.templates.insert(bundle.name, template);
+        }
+        Ok(self)
+    }
+
+    /// Whether a template of this name is installed.
+    pub fn has_template(&self, name: &str) -> bool {
+        self.templates.contains_key(name)
+    }
+
+    /// The names of all templates, sorted.
+    pub fn template_names(&self) -> Vec<&str> {
+        self.templates.keys().map(String::as_str).collect()
+    }
+
+    /// Makes a document. The same order gives the same bytes.
+    pub fn render(&self, order: &Order<'_>) -> Result<Rendered, RenderError> {
+        let template = self.templates.get(order.template).ok_or(RenderError::NoTemplate)?;
+        self.render_with(template, order)
+    }
+
+    fn render_with(&self, template: &Template, order: &Order<'_>) -> Result<Rendered, RenderError> {
+        let title: String =
+            order.title.chars().filter(|character| !schema::is_unprintable(*character)).collect();
+        let html = template.html(order.data, order.locale, &title)?;
+        let tree = Tree::parse(&html)?;
+        let styles = Styles::of(&tree, &template.sheet);
+        let mut layout = Layout::new(&self.fonts, &tree, &styles);
+        let mut pages = lay_out(&mut layout, &template.sheet)?;
+        if let Some(address) = order.address_page {
+            pages.insert(0, address::page(&mut layout, address)?);
+            address::mark(&mut layout, &mut pages, &address.piece_id);
+        }
+        let count = page_count(pages.len())?;
+        layout.check_glyphs()?;
+        let (document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
+        let about = About { title: &title, language: order.locale.tag() };
+        Ok(Rendered {
+            pdf: finish::finish(document, &used, &self.fonts, &about)?,
+            pages: count,
+            template: template.version.clone(),
+            renderer: RENDERER,
+        })
+    }
+
+    /// Takes a finished PDF from the sender, checked: it parses, is not
+    /// encrypted, does nothing by itself, carries no files, and keeps the limits.
+    ///
+    /// Without an address page the bytes are the sender's own, so that signatures
+    /// stay valid. With one the document is written anew behind it; the sender's
+    /// pages are not changed.
+    pub fn adopt(
+        &self,
+        pdf: &[u8],
+        address_page: Option<&AddressPage>,
+        limits: PdfLimits,
+    ) -> Result<Rendered, RenderError> {
+        let (document, count) = adopt::check(pdf, limits)?;
+        let (pdf, pages) = match address_page {
+            None => (Zeroizing::new(pdf.to_vec()), count),
+            Some(address) => {
+                let front = self.address_document(address)?;
+                let pages = count.saturating_add(1);
+                if pages > limits.max_pages.min(MAX_PAGES) {
+                    return Err(RenderError::TooManyPages { max: limits.max_pages.min(MAX_PAGES) });
+                }
+                (adopt::put_in_front(document, front)?, pages)
+            }
+        };
+        Ok(Rendered { pdf, pages, template: "pdf".to_owned(), renderer: RENDERER })
+    }
+
+    /// The address page as a document of its own.
+    fn address_document(&self, address: &AddressPage) -> Result<lopdf::Document, RenderError> {
+        let tree = Tree::parse("<html></html>")?;
+        let styles = Styles::of(&tree, &Sheet::parse("")?);
+        let mut layout = Layout::new(&self.fonts, &tree, &styles);
+        let mut pages = vec![address::page(&mut layout, address)?];
+        address::mark(&mut layout, &mut pages, &address.piece_id);
+        layout.check_glyphs()?;
+        let (mut document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
+        let about = About { title: "", language: "ja" };
+        finish::complete(&mut document, &used, &self.fonts, &about).ok_or(RenderError::Fonts)?;
+        Ok(document)
+    }
+}
+
+/// Lays a tree out on pages, with what stands in their margins.
+fn lay_out(layout: &mut Layout<'_>, sheet: &Sheet) -> Result<Vec<Page>, RenderError> {
+    let [_, right, _, left] = sheet.page.margin;
+    let mut flow = Flow::default();
+    layout.flow(0, 0.0, PAGE_WIDTH - left - right, &mut flow)?;
+    // Before pagination: a hostile text should be named, not cut into pages.
+    layout.check_glyphs()?;
+    let max = usize::try_from(MAX_PAGES).unwrap_or(usize::MAX);
+    let mut pages = paginate(flow, &sheet.page, max)?;
+    let strings = layout.named_strings();
+    let strings: Vec<(&str, String)> =
+        strings.iter().map(|(name, text)| (&**name, text.clone())).collect();
+    layout.margin_boxes(&mut pages, &sheet.page, &strings);
+    Ok(pages)
+}
+
+fn page_count(pages: usize) -> Result<u32, RenderError> {
+    u32::try_from(pages)
+        .ok()
+        .filter(|pages| *pages <= MAX_PAGES)
+        .ok_or(RenderError::TooManyPages { max: MAX_PAGES })
+}

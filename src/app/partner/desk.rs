@@ -1,7 +1,8 @@
 //! The simulator's desk: what it took, what it printed, what it still has to
 //! say. It lies in a file, so that a restarted demo goes on where it stopped.
+#![expect(clippy::arithmetic_side_effects, reason = "a simulator adds days to today")]
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, io, path::Path};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -142,7 +143,14 @@ impl Desk {
             .collect();
         let (accept_after, post_after) = match day {
             Day::OutOfOrder => (script.post_after, script.accept_after),
-            _ => (script.accept_after, script.post_after),
+            Day::Good
+            | Day::RejectsOne
+            | Day::Silent
+            | Day::Mute
+            | Day::Twice
+            | Day::HalfWritten
+            | Day::Broken
+            | Day::Returns => (script.accept_after, script.post_after),
         };
         self.say(batch, &first, day, now + accept_after);
         if day != Day::Silent && !posted.is_empty() {
@@ -169,7 +177,13 @@ impl Desk {
             let forms = match day {
                 Day::HalfWritten => vec![Form::Whole, Form::Half],
                 Day::Broken => vec![Form::Whole, Form::HalfMarked],
-                _ => vec![Form::Whole],
+                Day::Good
+                | Day::RejectsOne
+                | Day::Silent
+                | Day::Mute
+                | Day::Twice
+                | Day::OutOfOrder
+                | Day::Returns => vec![Form::Whole],
             };
             let name = format!("{:06}-{batch}.{ending}", self.written);
             self.pending.push(Answer { name, due, text, forms });
@@ -195,7 +209,8 @@ fn as_csv(batch: &str, said: &[Said<'_>]) -> String {
     let mut text = "batch,piece,answer,date,reason\r\n".to_owned();
     for Said { piece, answer, date, reason } in said {
         let (date, reason) = (date.unwrap_or_default(), reason.unwrap_or_default());
-        text.push_str(&format!("{batch},{piece},{answer},{date},{reason}\r\n"));
+        // Writing into a String cannot fail.
+        write!(text, "{batch},{piece},{answer},{date},{reason}\r\n").unwrap_or_default();
     }
     text
 }

@@ -197,9 +197,9 @@ impl Office {
         for answer in desk.due(now) {
             let path = inbox.join(&answer.name);
             let marker = inbox.join(format!("{}.done", answer.name));
-            let (text, marked) = answer.next_form();
+            let (text, finished) = answer.next_form();
             fs::write(path, text).map_err(failed("write an answer"))?;
-            if marked {
+            if finished {
                 fs::write(marker, b"").map_err(failed("mark an answer"))?;
             }
             written = written.saturating_add(1);

@@ -1,4 +1,5 @@
 //! The simulator, fed by the real adapter.
+#![expect(clippy::arithmetic_side_effects, reason = "tests count small things")]
 
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ use crate::{
         office::{Office, Outgoing, Pressed},
         worker::{Service, Tick, TickFuture},
     },
-    domain::ids::JobId,
+    domain::{event::EventKind, ids::JobId},
+    store::work::{self, SealedMail},
 };
 
 /// Jobs of one commit, at the most: their sealed bytes are in memory.
@@ -90,13 +91,18 @@ async fn commit(office: &Office, batch: Vec<Pressed>) -> anyhow::Result<()> {
         let (Some(artifact), mail) = (places.next(), hour.and_then(|_| places.next())) else {
             anyhow::bail!("the segment answered with too few places");
         };
-        row.put(artifact, mail.zip(hour));
+        row.artifact_offset = signed(artifact.offset)?;
+        row.artifact_len = signed(artifact.len)?;
+        if let Some((mail, hour)) = mail.zip(hour) {
+            let (offset, len) = (signed(mail.offset)?, signed(mail.len)?);
+            row.mail = Some(SealedMail { offset, len, hour });
+        }
     }
     let outbox = ready
         .iter()
-        .filter_map(|(delivery, _)| office.events.of_delivery(delivery, crate::domain::event::EventKind::Sealed, None, now).transpose())
+        .filter_map(|(delivery, _)| office.events.of_delivery(delivery, EventKind::Sealed, None, now).transpose())
         .collect::<Result<Vec<_>, _>>()?;
-    let held = crate::store::work::seal_now(
+    let held = work::seal_now(
         &office.db,
         office.epoch,
         now,
@@ -122,4 +128,8 @@ async fn commit(office: &Office, batch: Vec<Pressed>) -> anyhow::Result<()> {
     office.queues.letters.push(letters);
     office.queues.test_letters.push(test_letters);
     Ok(())
+}
+
+fn signed(bytes: u64) -> anyhow::Result<i64> {
+    i64::try_from(bytes).map_err(|_| anyhow::anyhow!("a place in a segment is out of range"))
 }

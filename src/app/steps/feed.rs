@@ -15,6 +15,7 @@ use crate::{
         steps::press,
         worker::{Service, Tick, TickFuture},
     },
+    blobs::Place,
     crypto::delivery::DeliveryKey,
     dispatch::email::Letter,
     domain::{
@@ -25,7 +26,10 @@ use crate::{
     },
     intake::desk::{Fresh, service_of},
     seal,
-    store::work::{self, Leased, Step},
+    store::{
+        jobs::JobRow,
+        work::{self, Leased, Step},
+    },
 };
 
 /// Jobs claimed at once, at the most.
@@ -205,7 +209,7 @@ async fn read_letter(
     personal: &Personal,
 ) -> anyhow::Result<Letter> {
     let row = &leased.job;
-    let Some((place, hour)) = row.mail_place() else {
+    let Some((place, hour)) = mail_place(row) else {
         anyhow::bail!("the job has no sealed mail");
     };
     let sealed = office.blobs.read(&place, 0..place.len).await?;
@@ -238,4 +242,23 @@ pub fn hand_in(office: &Office, tenant: &TenantId, job: JobId, fresh: Fresh) {
         reference: checked.reference.clone(),
     };
     office.queues.ready.push(tenant, Ready { delivery: Arc::new(delivery), checked });
+}
+
+/// Where a job's sealed document lies.
+pub fn artifact_place(row: &JobRow) -> Option<Place> {
+    Some(Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.artifact_offset?).ok()?,
+        len: u64::try_from(row.artifact_len?).ok()?,
+    })
+}
+
+/// Where a job's sealed mail lies, and the hour of its key.
+fn mail_place(row: &JobRow) -> Option<(Place, i64)> {
+    let place = Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.mail_offset?).ok()?,
+        len: u64::try_from(row.mail_len?).ok()?,
+    };
+    Some((place, row.mail_hour?))
 }

@@ -140,7 +140,6 @@ async fn dispatched(
     let news = office.events.of_delivery(delivery, EventKind::Dispatched, None, at)?;
     let row = DispatchedJob {
         job: delivery.job,
-        tenant: delivery.tenant.clone(),
         dispatched_at: at,
         purge_at: purge.purge_at,
         purge_day: purge.purge_day,
@@ -219,7 +218,7 @@ async fn later(
     let event = failed_event(office, delivery, reply, wait, at)?;
     let run_at = at.checked_add_signed(wait).unwrap_or(at);
     let mut tx = office.db.begin().await?;
-    work::retry_later(&mut tx, office.epoch, delivery.job, run_at, Some(&event)).await?;
+    work::retry_later(&mut tx, office.epoch, delivery.job, run_at, Some(event)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -274,7 +273,7 @@ async fn undeliverable(
     let news = office.events.of_delivery(delivery, kind, Some(reason.code()), at)?;
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
-    work::undeliverable(&mut tx, delivery.job, reason.code(), at, &event, &outbox).await?;
+    work::undeliverable(&mut tx, delivery.job, reason.code(), event, &outbox).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -313,15 +312,8 @@ pub(super) async fn ambiguous(
     let news = office.events.of_delivery(delivery, EventKind::Ambiguous, None, at)?;
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
-    let row = work::AmbiguousJob {
-        job,
-        at,
-        purge_at: purge.purge_at,
-        purge_day: purge.purge_day,
-        rewrapped,
-        event,
-    };
-    work::ambiguous(&mut tx, &row, &outbox).await?;
+    let Purge { purge_at, purge_day, .. } = purge;
+    work::ambiguous(&mut tx, job, at, purge_at, purge_day, rewrapped, event, &outbox).await?;
     tx.commit().await?;
     Ok(())
 }

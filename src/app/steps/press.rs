@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     app::{
         office::{Delivery, Office, Pressed, Ready},
+        post::next_collection,
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
@@ -179,7 +180,8 @@ fn press_one(
     let (mail, letter, link, next) = match delivery.channel {
         Channel::Post => {
             let partner = office.partner_of(delivery.test_mode);
-            (None, None, None, Next::HandOver { run_at: now, partner })
+            let run_at = next_collection(office, delivery.test_mode, now).map_err(Fault::Again)?;
+            (None, None, None, Next::HandOver { run_at, partner })
         }
         Channel::Email => {
             let (letter, link) = mail(office, keys, delivery, checked, tenant, now)?;
@@ -212,14 +214,15 @@ fn press_one(
     })?;
     let row = SealedJob {
         job: delivery.job,
-        tenant: delivery.tenant.clone(),
-        artifact: None,
+        // Known when the segment has them.
+        artifact_offset: 0,
+        artifact_len: 0,
         mail: None,
-        pdf_len: artifact.plain_len,
+        pdf_len: i64::try_from(artifact.plain_len).unwrap_or(i64::MAX),
         pdf_sha256: artifact.sha256,
-        pages,
-        template,
-        renderer,
+        pages: i64::from(pages),
+        template: Some(template),
+        renderer: Some(renderer),
         link,
         next,
         event,
@@ -334,7 +337,7 @@ fn mail(
         })?;
     let link = NewLink {
         day: lookup.day,
-        print: lookup.print,
+        print: lookup.print.to_vec(),
         expires_at,
         max_opens: i64::from(checked.link.max_opens),
     };
@@ -370,7 +373,7 @@ pub(super) async fn park(
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
     let held =
-        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), now, &event, &outbox).await?;
+        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox).await?;
     tx.commit().await?;
     office.queues.in_flight.leave(delivery.job);
     if held {

@@ -34,7 +34,7 @@ use crate::{
     store::{
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
-        work::{self, AmbiguousJob, DispatchedJob},
+        work::{self, DispatchedJob},
         workers::{self, DeadLease},
     },
 };
@@ -167,7 +167,7 @@ impl Recover {
                 at: now,
             };
             let outbox: Vec<_> = office.events.make(&told)?.into_iter().collect();
-            work::park(&mut tx, Some(lease.epoch), lease.job, code, now, &event, &outbox).await?;
+            work::park(&mut tx, Some(lease.epoch), lease.job, code, event, &outbox).await?;
             office.metrics.parked(code);
         } else {
             workers::release_dead(&mut tx, lease.job, lease.epoch, now).await?;
@@ -199,7 +199,6 @@ impl Recover {
         let outbox = self.news(&row, EventKind::Dispatched, at)?;
         let done = DispatchedJob {
             job: row.id,
-            tenant: row.tenant,
             dispatched_at: at,
             purge_at,
             purge_day,
@@ -228,9 +227,9 @@ impl Recover {
             detail_key: DetailKey::None,
         })?;
         let outbox = self.news(&row, EventKind::Ambiguous, since)?;
-        let job = AmbiguousJob { job: row.id, at: since, purge_at, purge_day, rewrapped, event };
         let mut tx = office.db.begin().await?;
-        work::ambiguous(&mut tx, &job, &outbox).await?;
+        work::ambiguous(&mut tx, row.id, since, purge_at, purge_day, rewrapped, event, &outbox)
+            .await?;
         tx.commit().await?;
         office.metrics.ambiguous();
         tracing::warn!(job.id = %row.id, "a process died between the dot and the reply; the mail is ambiguous");

@@ -104,7 +104,7 @@ impl Service for GiveBack {
 /// Gives leases back; being given back is not an attempt.
 pub async fn give_back(office: &Office, jobs: &[crate::domain::ids::JobId]) -> anyhow::Result<()> {
     let mut tx = office.db.begin().await?;
-    work::give_back(&mut tx, office.epoch, jobs, office.clock.now()).await?;
+    work::give_back(&mut tx, office.epoch, jobs).await?;
     tx.commit().await?;
     for job in jobs {
         office.queues.in_flight.leave(*job);

@@ -232,11 +232,13 @@ impl Composer {
         text::check(Field::Subject, &subject)?;
 
         let boundary = boundary(order.message_id);
+        let head = head(order, &envelope, subject, &boundary)?;
         // Large enough from the start: a buffer that grows leaves a copy of
-        // the link behind.
-        let capacity = plain.len().saturating_add(html.len()).saturating_mul(2);
-        let mut mail = Zeroizing::new(String::with_capacity(capacity.saturating_add(8_192)));
-        head(&mut mail, order, &envelope, subject, &boundary)?;
+        // the link behind. Not much larger: all of it has to be wiped.
+        let room = [&plain, &html].into_iter().map(|body| part_len_max(body, order.link_url));
+        let room = room.fold(head.len(), usize::saturating_add).saturating_add(1_024);
+        let mut mail = Zeroizing::new(String::with_capacity(room));
+        mail.push_str(&head);
         part(&mut mail, "text/plain", &plain, order.link_url, &boundary);
         part(&mut mail, "text/html", &html, order.link_url, &boundary);
         for piece in ["--", &boundary, "--\r\n"] {
@@ -325,12 +327,11 @@ fn boundary(message_id: &str) -> String {
 
 /// Writes the headers.
 fn head(
-    mail: &mut String,
     order: &MailOrder<'_>,
     envelope: &Envelope,
     subject: String,
     boundary: &str,
-) -> Result<(), Fault> {
+) -> Result<String, Fault> {
     if !(1970..=9999).contains(&order.date.year()) {
         return Err(Fault::BadDate);
     }
@@ -344,12 +345,12 @@ fn head(
     }
     headers.set(header::To::from(one(order.to_name, &envelope.to)));
     headers.set(header::Subject::from(subject));
-    let date = order.date.to_rfc2822();
-    for piece in [
+    let (date, named) = (order.date.to_rfc2822(), fold(&headers.to_string()));
+    let pieces = [
         "Date: ",
         date.as_str(),
         "\r\n",
-        &headers.to_string(),
+        named.as_str(),
         "Message-ID: ",
         order.message_id,
         "\r\nAuto-Submitted: auto-generated\r\nContent-Language: ",
@@ -357,10 +358,20 @@ fn head(
         "\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"",
         boundary,
         "\"\r\n\r\n",
-    ] {
-        mail.push_str(piece);
-    }
-    Ok(())
+    ];
+    Ok(pieces.concat())
+}
+
+/// Breaks lines before the address where a name made them long: a line with an
+/// encoded word has at most 76 characters (RFC 2047 §2).
+fn fold(headers: &str) -> String {
+    let lines = headers.split_inclusive("\r\n").map(|line| match line.rsplit_once(" <") {
+        Some((name, address)) if line.len() > 78 && !name.ends_with(':') => {
+            format!("{name}\r\n <{address}")
+        }
+        Some(_) | None => line.to_owned(),
+    });
+    lines.collect()
 }
 
 /// Writes one part: as it is where it is plain ASCII in short lines, in base64
@@ -383,14 +394,26 @@ fn part(mail: &mut String, kind: &str, body: &str, link: &str, boundary: &str) {
     if plain {
         with_link(mail, body, link);
     } else {
-        let room = body.len().saturating_mul(2).saturating_add(link.len().saturating_mul(4));
-        let mut text = Zeroizing::new(String::with_capacity(room));
+        let mut text = Zeroizing::new(String::with_capacity(text_len_max(body, link)));
         with_link(&mut text, body, link);
         BASE64_MIME.encode_append(text.as_bytes(), mail);
     }
     if !mail.ends_with("\r\n") {
         mail.push_str("\r\n");
     }
+}
+
+/// The most bytes that [`with_link`] makes of `body`.
+fn text_len_max(body: &str, link: &str) -> usize {
+    let count = |wanted| body.bytes().filter(|b| *b == wanted).count();
+    let line_ends = count(b'\n').saturating_add(2);
+    let links = count(0).saturating_mul(link.len());
+    body.len().saturating_add(line_ends).saturating_add(links)
+}
+
+/// The most bytes that [`part`] makes of `body`, its few headers aside.
+fn part_len_max(body: &str, link: &str) -> usize {
+    BASE64_MIME.encode_len(text_len_max(body, link))
 }
 
 /// Copies `body` with CRLF line ends and `link` in its place.

@@ -213,10 +213,6 @@ impl Session {
         if !self.offer.chunking {
             steps.push((Verb::Data, Data.to_string(), self.times.data));
         }
-        if self.wire.has_leftover() {
-            self.in_step = false;
-            return Err(Setback::Failed(Verb::Mail, Trouble::OutOfTurn));
-        }
         if self.offer.pipelining {
             let group: String = steps.iter().map(|(_, command, _)| command.as_str()).collect();
             self.send(Verb::Mail, &group).await?;
@@ -251,7 +247,10 @@ impl Session {
     }
 
     async fn send(&mut self, verb: Verb, bytes: &str) -> Result<(), Setback> {
-        let sent = self.wire.write(bytes.as_bytes(), self.times.write).await;
+        let sent = match self.wire.expect_silence().await {
+            Ok(()) => self.wire.write(bytes.as_bytes(), self.times.write).await,
+            Err(why) => Err(why),
+        };
         sent.map_err(|why| {
             self.in_step = false;
             Setback::Failed(verb, why)
@@ -265,9 +264,9 @@ impl Session {
         letter: &Letter,
         before_dot: &mut (dyn FnMut() -> bool + Send),
     ) -> Outcome {
-        if self.wire.has_leftover() {
+        if let Err(why) = self.wire.expect_silence().await {
             self.in_step = false;
-            return Outcome::Unreachable { verb: Verb::Body, why: Trouble::OutOfTurn };
+            return Outcome::Unreachable { verb: Verb::Body, why };
         }
         let content =
             if self.offer.chunking { chunk(&letter.bytes) } else { dotted(&letter.bytes) };

@@ -249,10 +249,10 @@ fn read_csv(bytes: &[u8]) -> Result<Rows, FileFault> {
 }
 
 fn collect<'a>(
-    raws: impl Iterator<Item = Result<(Cow<'a, str>, Raw<'a>), FileFault>>,
+    found: impl Iterator<Item = Result<(Cow<'a, str>, Raw<'a>), FileFault>>,
 ) -> Result<Rows, FileFault> {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for (number, raw) in (1_usize..).zip(raws) {
+    for (number, raw) in (1_usize..).zip(found) {
         if number > ANSWER_ROWS_MAX {
             return Err(FileFault::TooManyRows);
         }

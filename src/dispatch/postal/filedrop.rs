@@ -361,7 +361,9 @@ impl Share {
 
     fn tidy(&self) -> Result<usize, PostalError> {
         let mut removed = 0_usize;
-        for name in entries(&self.out())?.into_iter().filter(|name| name.ends_with(".tmp")) {
+        for name in
+            entries(&self.out())?.into_iter().filter(|name| name.strip_suffix(".tmp").is_some())
+        {
             let path = self.out().join(name);
             if path.is_dir() { folder::remove_folder(&path) } else { folder::remove_file(&path) }
                 .map_err(failed("remove a left-over"))?;

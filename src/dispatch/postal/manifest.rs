@@ -27,7 +27,7 @@ pub enum CsvEncoding {
     /// UTF-8 with a byte order mark, which spreadsheets need to believe it.
     #[default]
     Utf8,
-    /// CP932, Windows' Shift_JIS.
+    /// CP932, Windows' `Shift_JIS`.
     Cp932,
 }
 

@@ -23,14 +23,24 @@ use crate::domain::ids::{BatchId, JobId};
 mod answers;
 mod filedrop;
 mod folder;
+mod hand_over;
+mod hear;
 mod manifest;
+mod room;
+mod silent;
 
 pub use answers::{
     ANSWER_BYTES_MAX, ANSWER_ROWS_MAX, AnswerFile, AnswerRow, FileFault, Inbox, PartnerWord,
     RefusedFile, RowFault, Said,
 };
 pub use filedrop::{FileDrop, FileDropOptions, Wrapping};
+pub use hand_over::HandOver;
+pub use hear::Answers;
 pub use manifest::{ADDRESS_LINES_MAX, CsvEncoding, MANIFEST_VERSION, Unmappable};
+pub use room::{
+    Announce, News, OpenFault, OpenPiece, OpenedPiece, PostRoom, PostSettings, RoomError, Tick,
+};
+pub use silent::Silent;
 
 /// A print partner. File drop is the first; one that speaks HTTP implements
 /// the same trait, with the batch id as its idempotency key.
@@ -190,6 +200,11 @@ impl PieceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The id printed on every page of a letter: [`PieceId::of`] as text.
+pub fn piece_id(job: JobId) -> String {
+    PieceId::of(job).0
 }
 
 impl fmt::Display for PieceId {

@@ -1,5 +1,6 @@
 //! The folder between us and a print partner, broken at every step and fed
 //! with everything that a partner's machine could leave in it.
+#![expect(clippy::arithmetic_side_effects, reason = "tests count small things")]
 
 use std::{
     fs,
@@ -379,7 +380,7 @@ async fn an_answer_counts_only_with_its_marker_and_is_filed_once() {
     let id = PieceId::of(JobId(Uuid::from_u128(7)));
     let text = said(&id, r#""answer":"accepted""#);
     // Half-written: no marker yet.
-    fs::write(hatch.at("in/1.json"), &text[..20]).unwrap();
+    fs::write(hatch.at("in/1.json"), &text.as_bytes()[..20]).unwrap();
     assert!(hatch.drop.answers().await.unwrap().files.is_empty(), "the partner is still writing");
     hatch.answer("1.json", text.as_bytes());
     let inbox = hatch.drop.answers().await.unwrap();

@@ -1,0 +1,243 @@
+//! The office's pages and interfaces, and the retention loop: each room gets
+//! the handles it asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
+
+use super::{
+    desk::OfficeDesk,
+    events::Told,
+    metrics::Metrics,
+    office::Office,
+    operations::Check,
+    post::Step,
+    worker::{Service, Tick},
+};
+use crate::{
+    api,
+    config::Tenant,
+    crypto::CryptoError,
+    domain::{
+        calendar::retention::RetentionClock,
+        event::EventKind,
+        ids::{JobId, TenantId},
+        personal::Personal,
+    },
+    gateway::{self, Gateway, GatewaySettings, TenantDisplay},
+    retention::{self, DbWitness, Retention, RetentionParts, RetentionSettings, TenantRules},
+    store::outbox::OutboxRow,
+};
+
+/// How old an empty segment must be before it goes: longer than any batch can
+/// wait to be written down.
+const SEGMENT_GRACE: TimeDelta = TimeDelta::hours(1);
+/// How long the key of a job is known after the job is gone.
+const DEDUPE_KEPT: TimeDelta = TimeDelta::days(400);
+
+/// The recipients' pages, and the loop that writes down what they noted.
+pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>)> {
+    let settings = GatewaySettings {
+        public_url: office.config.office.public_url.clone(),
+        trusted_proxies: office.config.office.trusted_proxies.clone(),
+        limits: gateway::Limits::default(),
+    };
+    let face = Arc::new(Face(Arc::clone(office)));
+    let gateway = Gateway::new(
+        &settings,
+        gateway::Parts {
+            db: office.db.clone(),
+            keys: office.keys.clone(),
+            blobs: office.blobs.clone(),
+            clock: Arc::clone(&office.clock),
+            entropy: office.entropy.clone(),
+            scribe: office.scribe.clone(),
+            tenants: face.clone(),
+            announce: face,
+            meter: Arc::new(Meter(Arc::clone(&office.metrics))),
+        },
+    )?;
+    let notes = gateway.clone();
+    let flush = Step::boxed("gateway-notes", Duration::from_secs(2), move || {
+        let notes = notes.clone();
+        Box::pin(async move {
+            let written = notes.flush().await?;
+            Ok(if written == 0 { Tick::Idle } else { Tick::Worked(written) })
+        })
+    });
+    Ok((gateway::router(gateway), flush))
+}
+
+/// The applications' interface.
+pub fn api(office: &Arc<Office>, desk: Arc<OfficeDesk>) -> anyhow::Result<Router> {
+    let mut tokens = api::Tokens::default();
+    for (id, tenant) in &office.config.tenants {
+        if let Some(source) = &tenant.token {
+            let token = source.read().with_context(|| format!("`tenants.{id}.token`"))?;
+            let token = token.expose_secret();
+            anyhow::ensure!(token.len() >= 32, "`tenants.{id}.token` is shorter than 32 characters");
+            tokens = tokens.with(id.clone(), token.as_bytes());
+        }
+    }
+    let metrics = Arc::clone(&office.metrics);
+    Ok(api::router(api::Parts {
+        db: office.db.clone(),
+        keys: office.keys.clone(),
+        clock: Arc::clone(&office.clock),
+        scribe: office.scribe.clone(),
+        desk: desk.clone(),
+        announce: desk,
+        tokens,
+        limits: api::Limits::default(),
+        answered: Arc::new(move |route, status| metrics.http(route, status)),
+    }))
+}
+
+/// What retention needs of this office.
+pub fn retention(office: &Arc<Office>) -> Retention {
+    let config = Arc::clone(&office.config);
+    let undispatched = TimeDelta::days(i64::from(config.retention.undispatched_days_max));
+    let clock = RetentionClock { months: config.retention.months };
+    Retention::new(RetentionParts {
+        db: office.db.clone(),
+        keys: office.keys.clone(),
+        blobs: office.blobs.clone(),
+        clock: Arc::clone(&office.clock),
+        entropy: office.entropy.clone(),
+        scribe: office.scribe.clone(),
+        witness: office
+            .witness
+            .clone()
+            .unwrap_or_else(|| Arc::new(DbWitness::new(office.db.clone()))),
+        announce: Arc::new(Face(Arc::clone(office))),
+        settings: RetentionSettings {
+            clock_tolerance: config.retention.clock_tolerance.delta(),
+            batch: i64::try_from(config.retention.batch).unwrap_or(i64::MAX),
+            segment_grace: SEGMENT_GRACE,
+            undispatched_min: undispatched,
+            dedupe_kept: DEDUPE_KEPT,
+            office: TenantId::office(),
+            rules: Arc::new(move |tenant| TenantRules {
+                zone: config.tenants.get(tenant).map_or(chrono_tz::Tz::Asia__Tokyo, Tenant::zone),
+                clock,
+                undispatched_max: undispatched,
+            }),
+        },
+    })
+}
+
+/// The retention loop.
+pub fn retention_services(office: &Arc<Office>) -> Vec<Box<dyn Service>> {
+    let retention = Arc::new(retention(office));
+    let metrics = Arc::clone(&office.metrics);
+    let pause = office.config.retention.every.0;
+    vec![Step::boxed("retention", pause, move || {
+        let (retention, metrics) = (Arc::clone(&retention), Arc::clone(&metrics));
+        Box::pin(async move {
+            let tick = retention.tick().await?;
+            metrics.purge_held(matches!(tick, retention::Tick::Held { .. }));
+            Ok(match tick {
+                retention::Tick::Worked(done) => {
+                    tracing::info!(?done, "what was due is destroyed");
+                    Tick::Worked(1)
+                }
+                retention::Tick::Idle => Tick::Idle,
+                retention::Tick::Held { apart } => {
+                    tracing::error!(
+                        apart_seconds = apart.num_seconds(),
+                        "clocks disagree; nothing is destroyed until they agree"
+                    );
+                    Tick::Idle
+                }
+            })
+        })
+    })]
+}
+
+/// What `/readyz` asks.
+pub fn readiness(office: &Arc<Office>) -> Vec<Check> {
+    let (database, keys, lease) = (Arc::clone(office), Arc::clone(office), Arc::clone(office));
+    vec![
+        Check::new("database", move || {
+            let office = Arc::clone(&database);
+            Box::pin(async move {
+                office.db.witness_time().await.map(drop).map_err(|_| "it does not answer")
+            })
+        }),
+        Check::new("keys", move || {
+            let office = Arc::clone(&keys);
+            Box::pin(async move {
+                office.keys.status().await.map(drop).map_err(|_| "the key store does not answer")
+            })
+        }),
+        Check::new("leases", move || {
+            let holds = lease.lease.holds();
+            Box::pin(async move { if holds { Ok(()) } else { Err("the heartbeat is late") } })
+        }),
+    ]
+}
+
+/// The office as the recipients' pages and retention see it.
+struct Face(Arc<Office>);
+
+impl gateway::TenantDirectory for Face {
+    fn display(&self, tenant: &TenantId) -> TenantDisplay {
+        let nobody = Tenant::default();
+        let known = self.0.config.tenants.get(tenant).unwrap_or(&nobody);
+        TenantDisplay {
+            name: known.name.clone(),
+            contact: known.contact.clone(),
+            zone: known.zone(),
+        }
+    }
+}
+
+impl gateway::Announce for Face {
+    fn opened(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        personal: &Personal,
+        at: DateTime<Utc>,
+    ) -> Result<Option<OutboxRow>, CryptoError> {
+        self.0.events.make(&Told {
+            kind: EventKind::Opened,
+            tenant,
+            job: Some(job),
+            key: Some(&personal.key),
+            reference: personal.reference.as_deref(),
+            code: None,
+            at,
+        })
+    }
+}
+
+impl retention::Announce for Face {
+    fn announce(&self, news: &retention::News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
+        self.0.events.make(&Told {
+            kind: news.kind,
+            tenant: news.tenant,
+            job: Some(news.job),
+            key: None,
+            reference: None,
+            code: news.code,
+            at: news.at,
+        })
+    }
+}
+
+/// Counts what happens at the recipients' door.
+struct Meter(Arc<Metrics>);
+
+impl gateway::Meter for Meter {
+    fn answered(&self, route: &'static str, status: u16) {
+        self.0.http(route, status);
+    }
+
+    fn guessed(&self) {
+        self.0.link_guessed();
+    }
+}

@@ -1,0 +1,129 @@
+//! A sealed document on its way to the reader.
+//!
+//! The last segment is authenticated before anything else, because it alone
+//! vouches for the length. Then the document is opened in windows, the first
+//! of them before the answer begins: a document of up to [`WINDOW`] bytes,
+//! which is nearly every one, is handed out whole or not at all. Of a larger
+//! one a damaged later window ends the connection short of the promised
+//! length, so that no browser takes the part for the whole.
+//!
+//! Plain bytes live in memory only, and are wiped when they have been sent.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt as _};
+use zeroize::Zeroizing;
+
+use crate::{
+    blobs::{BlobError, Blobs, Place},
+    crypto::{
+        CryptoError,
+        delivery::{DeliveryKey, artifact_aad},
+        stream::{Opened, ends},
+    },
+    store::jobs::JobRow,
+};
+
+/// Plain bytes that are opened at a time.
+pub(super) const WINDOW: u64 = 1 << 20;
+
+/// Why a document does not open.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArtifactError {
+    /// The row does not say where the document is.
+    #[error("the row names no artifact")]
+    Nowhere,
+    /// The sealed bytes cannot be read.
+    #[error("the sealed bytes cannot be read")]
+    Blobs(#[from] BlobError),
+    /// The sealed bytes are not what was sealed for this job.
+    #[error("the sealed bytes do not open")]
+    Seal(#[from] CryptoError),
+}
+
+/// A document whose length has been authenticated.
+#[derive(Debug)]
+pub(super) struct Artifact {
+    blobs: Blobs,
+    place: Place,
+    opened: Opened,
+}
+
+impl Artifact {
+    /// Opens the document of a row under the delivery's key.
+    pub(super) async fn open(
+        blobs: &Blobs,
+        key: &DeliveryKey,
+        row: &JobRow,
+    ) -> Result<Self, ArtifactError> {
+        let place = place(row).ok_or(ArtifactError::Nowhere)?;
+        let ends = ends(place.len)?;
+        let head = blobs.read(&place, ends.head).await?;
+        let tail = blobs.read(&place, ends.tail).await?;
+        let aad = artifact_aad(&row.tenant, row.id);
+        let opened = Opened::new(&key.artifact_key(), &aad, place.len, &head, &tail)?;
+        // The row was written by the one who sealed; should the two disagree,
+        // one of them was exchanged.
+        if row.pdf_len.is_some_and(|len| u64::try_from(len) != Ok(opened.plain_len())) {
+            return Err(CryptoError::BrokenSeal.into());
+        }
+        Ok(Self { blobs: blobs.clone(), place, opened })
+    }
+
+    /// The length of the document in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.opened.plain_len()
+    }
+
+    /// The plain bytes of `range`.
+    async fn read(&self, range: Range<u64>) -> Result<Zeroizing<Vec<u8>>, ArtifactError> {
+        let covered = self.blobs.read(&self.place, self.opened.cover(&range)?).await?;
+        Ok(self.opened.decode(range, &covered)?)
+    }
+
+    /// Opens the first window of `range`; the rest follows as it is asked for.
+    pub(super) async fn begin(self, range: Range<u64>) -> Result<Reading, ArtifactError> {
+        let first = window(&range);
+        let plain = self.read(first.clone()).await?;
+        Ok(Reading { artifact: self, plain, rest: first.end..range.end })
+    }
+}
+
+/// A document of which the first window is open.
+#[derive(Debug)]
+pub(super) struct Reading {
+    artifact: Artifact,
+    plain: Zeroizing<Vec<u8>>,
+    rest: Range<u64>,
+}
+
+impl Reading {
+    /// The plain bytes, window by window. Each window is opened whole before
+    /// any byte of it is given out.
+    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, ArtifactError>> + Send {
+        let Self { artifact, plain, rest } = self;
+        let first = stream::once(async move { Ok(Bytes::from_owner(plain)) });
+        let later = stream::try_unfold((artifact, rest), |(artifact, rest)| async move {
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            let next = window(&rest);
+            let plain = artifact.read(next.clone()).await?;
+            Ok(Some((Bytes::from_owner(plain), (artifact, next.end..rest.end))))
+        });
+        first.chain(later)
+    }
+}
+
+fn window(range: &Range<u64>) -> Range<u64> {
+    range.start..range.start.saturating_add(WINDOW).min(range.end)
+}
+
+fn place(row: &JobRow) -> Option<Place> {
+    Some(Place {
+        segment: row.segment?,
+        offset: u64::try_from(row.artifact_offset?).ok()?,
+        len: u64::try_from(row.artifact_len?).ok()?,
+    })
+}

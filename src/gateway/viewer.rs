@@ -1,0 +1,93 @@
+//! The page of an opened document: what it is, and two ways to get it.
+//!
+//! Its address holds a session instead of the token. That the session was
+//! opened is proven by its seal; that the document may still be seen is asked
+//! of the books every time, so that a revoked, expired or purged one is gone
+//! at once.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use minijinja::context;
+
+use super::{
+    Inner,
+    pages::Notice,
+    record::Found,
+    session::{Parsed, Session},
+    when::{When, what},
+    words::negotiate,
+};
+use crate::{
+    domain::locale::Locale,
+    store::dossier::{self, DossierError},
+};
+
+/// `GET /v/{session}`.
+pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
+    let now = gateway.parts.clock.now();
+    let (head, _) = request.into_parts();
+    let text = head.uri.path().strip_prefix("/v/").unwrap_or_default();
+    let language = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
+    let (session, found) = match gateway.readable(text, now, language(Locale::Ja)).await {
+        Ok(pair) => pair,
+        Err(answer) => return *answer,
+    };
+    let personal = match dossier::personal(&gateway.parts.keys, &found.job).await {
+        Ok(personal) => personal,
+        Err(DossierError::Destroyed) => {
+            return gateway.pages.notice(Notice::Gone, language(Locale::Ja));
+        }
+        Err(error) => {
+            return gateway.answer(&error.into(), Some(found.link.job), language(Locale::Ja));
+        }
+    };
+    let locale = language(personal.locale);
+    let display = gateway.parts.tenants.display(&found.link.tenant);
+    let bytes = found.job.pdf_len.and_then(|len| u64::try_from(len).ok()).unwrap_or_default();
+    let words = &gateway.pages.words;
+    let when = |instant| When::new(words, locale, display.zone, instant, now);
+    let values = context! {
+        session => text,
+        sender => display.name,
+        contact => display.contact,
+        title => personal.title,
+        filename => personal.filename,
+        what => what(words, locale, found.job.pages, bytes),
+        expires => when(found.link.expires_at),
+        screen => when(session.ends),
+    };
+    gateway.pages.page("viewer.html", StatusCode::OK, locale, values)
+}
+
+impl Inner {
+    /// The session in a text and its delivery, if the document may be seen
+    /// now; otherwise the answer.
+    pub(super) async fn readable(
+        &self,
+        text: &str,
+        now: DateTime<Utc>,
+        locale: Locale,
+    ) -> Result<(Session, Found), Box<Response>> {
+        let say = |notice| Err(Box::new(self.pages.notice(notice, locale)));
+        let key = match self.parts.keys.page_key().await {
+            Ok(key) => key,
+            Err(error) => return Err(Box::new(self.answer(&error.into(), None, locale))),
+        };
+        let session = match Session::parse(text, &key, now) {
+            Parsed::Live(session) => session,
+            Parsed::Over => return say(Notice::Over),
+            Parsed::Foreign => return say(Notice::Missing),
+        };
+        match self.find(&session.link).await {
+            Ok(Some(found)) if found.is_readable(now) => Ok((session, found)),
+            Ok(_) => say(Notice::Gone),
+            Err(fault) => Err(Box::new(self.answer(&fault, None, locale))),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Selectors: tags, classes, ids, `*`, descendants, children, and where a
+//! child stands among its siblings.
+
+use cssparser::{Parser, Token};
+
+use super::parse::{Fail, fail};
+use crate::render::dom::Tag;
+
+/// A compound selector with what must stand above it.
+#[derive(Debug)]
+pub(in crate::render) struct Selector {
+    /// From the element itself upwards, each tied to the next.
+    parts: Vec<(Compound, Above)>,
+}
+
+/// How a compound is tied to the one to its left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Above {
+    Nothing,
+    Parent,
+    Ancestor,
+}
+
+#[derive(Debug, Default)]
+struct Compound {
+    tag: Option<Tag>,
+    id: Option<String>,
+    classes: Vec<String>,
+    places: Vec<Place>,
+}
+
+/// A place among the siblings.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    Last,
+    Nth(i32, i32),
+    Root,
+}
+
+/// What a selector can see of an element.
+pub(in crate::render) struct Subject<'a> {
+    /// Its tag.
+    pub(in crate::render) tag: Tag,
+    /// Its `class`, as written.
+    pub(in crate::render) classes: &'a str,
+    /// Its `id`.
+    pub(in crate::render) id: &'a str,
+    /// Its place among the element children of its parent, from 1; 0 where
+    /// no selector asks.
+    pub(in crate::render) index: u32,
+    /// It is the first element child.
+    pub(in crate::render) first: bool,
+    /// It is the last element child.
+    pub(in crate::render) last: bool,
+}
+
+impl Selector {
+    /// Whether an element is meant; `chain` yields the element and then its
+    /// ancestors, nearest first.
+    pub(in crate::render) fn matches<'a>(
+        &self,
+        chain: impl Iterator<Item = Subject<'a>> + Clone,
+    ) -> bool {
+        matches_from(&self.parts, chain)
+    }
+
+    /// Ids, then classes and places, then tags.
+    pub(super) fn specificity(&self) -> (usize, usize, usize) {
+        self.parts.iter().fold((0, 0, 0), |(ids, classes, tags), (part, _)| {
+            (
+                ids + usize::from(part.id.is_some()),
+                classes + part.classes.len() + part.places.len(),
+                tags + usize::from(part.tag.is_some()),
+            )
+        })
+    }
+
+    pub(super) fn counts_children(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|(part, _)| part.places.iter().any(|place| matches!(place, Place::Nth(..))))
+    }
+
+    /// Reads one selector up to a comma or the block.
+    pub(super) fn parse(input: &mut Parser<'_>) -> Result<Self, Fail> {
+        let mut parts: Vec<(Compound, Above)> = Vec::new();
+        let mut above = Above::Nothing;
+        input.skip_whitespace();
+        loop {
+            let compound = compound(input)?;
+            parts.push((compound, above));
+            let mut spaced = false;
+            above = loop {
+                let state = input.state();
+                match input.next_including_whitespace() {
+                    Err(_) => {
+                        parts.reverse();
+                        return Ok(Self { parts });
+                    }
+                    Ok(Token::WhiteSpace(_)) => spaced = true,
+                    Ok(Token::Delim('>')) => {
+                        input.skip_whitespace();
+                        break Above::Parent;
+                    }
+                    Ok(Token::Comma) => {
+                        input.reset(&state);
+                        parts.reverse();
+                        return Ok(Self { parts });
+                    }
+                    Ok(_) if spaced => {
+                        input.reset(&state);
+                        break Above::Ancestor;
+                    }
+                    Ok(_) => return fail("selector"),
+                }
+            };
+        }
+    }
+}
+
+fn matches_from<'a>(
+    parts: &[(Compound, Above)],
+    mut chain: impl Iterator<Item = Subject<'a>> + Clone,
+) -> bool {
+    let [(compound, above), rest @ ..] = parts else { return true };
+    let Some(subject) = chain.next() else { return false };
+    if !compound.fits(&subject) {
+        return false;
+    }
+    match above {
+        Above::Nothing => true,
+        Above::Parent => matches_from(rest, chain),
+        Above::Ancestor => loop {
+            if matches_from(rest, chain.clone()) {
+                return true;
+            }
+            if chain.next().is_none() {
+                return false;
+            }
+        },
+    }
+}
+
+impl Compound {
+    fn fits(&self, subject: &Subject<'_>) -> bool {
+        self.tag.is_none_or(|tag| tag == subject.tag)
+            && self.id.as_ref().is_none_or(|id| id == subject.id)
+            && self
+                .classes
+                .iter()
+                .all(|class| subject.classes.split_ascii_whitespace().any(|has| has == class))
+            && self.places.iter().all(|place| place.fits(subject))
+    }
+}
+
+impl Place {
+    fn fits(self, subject: &Subject<'_>) -> bool {
+        match self {
+            Self::First => subject.first,
+            Self::Last => subject.last,
+            Self::Root => subject.tag == Tag::Html,
+            Self::Nth(step, offset) => {
+                let from = i64::from(subject.index) - i64::from(offset);
+                match i64::from(step) {
+                    0 => from == 0,
+                    step => from % step == 0 && from / step >= 0,
+                }
+            }
+        }
+    }
+}
+
+fn compound(input: &mut Parser<'_>) -> Result<Compound, Fail> {
+    let mut compound = Compound::default();
+    let mut empty = true;
+    loop {
+        let state = input.state();
+        let Ok(token) = input.next_including_whitespace() else { break };
+        match token.clone() {
+            Token::Ident(name) if empty => {
+                let tag = Tag::named(name.to_ascii_lowercase().as_bytes());
+                compound.tag = Some(tag.ok_or(Fail("unknown element in a selector"))?);
+            }
+            Token::Delim('*') if empty => {}
+            Token::IDHash(name) => compound.id = Some(name.to_string()),
+            Token::Delim('.') => match input.next_including_whitespace() {
+                Ok(Token::Ident(name)) => compound.classes.push(name.to_string()),
+                Ok(_) | Err(_) => return fail("selector"),
+            },
+            Token::Colon => compound.places.push(place(input)?),
+            _ => {
+                input.reset(&state);
+                break;
+            }
+        }
+        empty = false;
+    }
+    if empty { fail("selector") } else { Ok(compound) }
+}
+
+fn place(input: &mut Parser<'_>) -> Result<Place, Fail> {
+    match input.next_including_whitespace().cloned() {
+        Ok(Token::Ident(name)) => match name.as_ref() {
+            "first-child" => Ok(Place::First),
+            "last-child" => Ok(Place::Last),
+            "root" => Ok(Place::Root),
+            _ => fail("unknown pseudo-class"),
+        },
+        Ok(Token::Function(name)) if name.as_ref() == "nth-child" => input
+            .parse_nested_block(|input| {
+                cssparser::parse_nth(input)
+                    .map(|(step, offset)| Place::Nth(step, offset))
+                    .map_err(cssparser::ParseError::<Fail>::from)
+            })
+            .map_err(|_| Fail("nth-child")),
+        Ok(_) | Err(_) => fail("unknown pseudo-class"),
+    }
+}

@@ -1,0 +1,108 @@
+//! Values: lengths, colours and words.
+
+use cssparser::{Parser, Token};
+
+use super::parse::{Fail, fail};
+
+/// A colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::render) struct Rgb(
+    pub(in crate::render) u8,
+    pub(in crate::render) u8,
+    pub(in crate::render) u8,
+);
+
+/// A length as written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::render) enum Length {
+    Points(f32),
+    Em(f32),
+    Rem(f32),
+    Percent(f32),
+}
+
+impl Length {
+    /// In points, for an element with this font size.
+    pub(in crate::render) fn points(self, size: f32, root: f32) -> f32 {
+        match self {
+            Self::Points(points) => points,
+            Self::Em(times) => times * size,
+            Self::Rem(times) => times * root,
+            // Only sizes take percentages; the parser lets none through here.
+            Self::Percent(_) => 0.0,
+        }
+    }
+}
+
+/// A length without percentages.
+pub(super) fn length(input: &mut Parser<'_>) -> Result<Length, Fail> {
+    match length_or_percent(input)? {
+        Length::Percent(_) => fail("a percentage is not understood here"),
+        length => Ok(length),
+    }
+}
+
+/// A length or a percentage.
+pub(super) fn length_or_percent(input: &mut Parser<'_>) -> Result<Length, Fail> {
+    match input.next().cloned() {
+        Ok(Token::Number { value: 0.0, .. }) => Ok(Length::Points(0.0)),
+        Ok(Token::Percentage { unit_value, .. }) => Ok(Length::Percent(unit_value * 100.0)),
+        Ok(Token::Dimension { value, unit, .. }) => {
+            if !value.is_finite() || value.abs() > 10_000.0 {
+                return fail("length");
+            }
+            Ok(match unit.to_ascii_lowercase().as_str() {
+                "pt" => Length::Points(value),
+                "mm" => Length::Points(value * 72.0 / 25.4),
+                "cm" => Length::Points(value * 72.0 / 2.54),
+                "in" => Length::Points(value * 72.0),
+                "px" => Length::Points(value * 0.75),
+                "em" => Length::Em(value),
+                "rem" => Length::Rem(value),
+                _ => return fail("unknown unit"),
+            })
+        }
+        Ok(_) | Err(_) => fail("a length is expected"),
+    }
+}
+
+/// `auto`, or a size.
+pub(super) fn size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
+    if input.try_parse(|input| input.expect_ident_matching("auto")).is_ok() {
+        return Ok(None);
+    }
+    length_or_percent(input).map(Some)
+}
+
+/// `#rgb`, `#rrggbb` or a named colour, opaque.
+pub(super) fn color(input: &mut Parser<'_>) -> Result<Rgb, Fail> {
+    let parsed = match input.next().cloned() {
+        Ok(Token::Hash(value) | Token::IDHash(value)) => {
+            match cssparser::color::parse_hash_color(value.as_bytes()) {
+                Ok((red, green, blue, 1.0)) => Some((red, green, blue)),
+                Ok(_) | Err(()) => None,
+            }
+        }
+        Ok(Token::Ident(name)) => cssparser::color::parse_named_color(&name).ok(),
+        Ok(_) | Err(_) => None,
+    };
+    parsed
+        .map(|(red, green, blue)| Rgb(red, green, blue))
+        .ok_or(Fail("an opaque colour is expected"))
+}
+
+/// A word, lower case.
+pub(super) fn word(input: &mut Parser<'_>) -> Result<String, Fail> {
+    match input.next() {
+        Ok(Token::Ident(name)) => Ok(name.to_ascii_lowercase()),
+        Ok(_) | Err(_) => fail("a word is expected"),
+    }
+}
+
+/// A number of at least 0.
+pub(super) fn number(input: &mut Parser<'_>) -> Result<f32, Fail> {
+    match input.expect_number() {
+        Ok(value) if (0.0..=1_000.0).contains(&value) => Ok(value),
+        Ok(_) | Err(_) => fail("a number is expected"),
+    }
+}

@@ -1,0 +1,326 @@
+//! From the HTML that a template wrote to a tree.
+//!
+//! The tokens come from `html5gum`. The tree builder is strict where browsers
+//! are lenient: a tag that is not in the list, an attribute that is not, an end
+//! tag that closes something else, and a tag never closed are errors with their
+//! line. A silent repair would be a silent misprint.
+
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "arena numbers that this module hands out itself; the input is at most 4 MiB"
+)]
+
+use std::ops::Range;
+
+use html5gum::{
+    Span, Tokenizer,
+    emitters::callback::{CallbackEmitter, CallbackEvent},
+};
+
+use super::error::RenderError;
+
+/// Deeper trees are refused.
+const DEEPEST: usize = 48;
+
+macro_rules! tags {
+    ($($name:literal $tag:ident,)*) => {
+        /// The elements that templates may use.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum Tag { $($tag,)* }
+
+        impl Tag {
+            /// The element with this name.
+            pub(crate) fn named(name: &[u8]) -> Option<Self> {
+                $(if name == $name.as_bytes() { return Some(Self::$tag); })*
+                None
+            }
+        }
+    };
+}
+
+tags! {
+    "td" Td, "tr" Tr, "span" Span, "div" Div, "p" P, "br" Br, "strong" Strong, "b" B, "th" Th,
+    "small" Small, "table" Table, "thead" Thead, "tbody" Tbody, "tfoot" Tfoot, "colgroup" Colgroup,
+    "col" Col, "h1" H1, "h2" H2, "h3" H3, "section" Section, "header" Header, "footer" Footer,
+    "main" Main, "address" Address, "dl" Dl, "dt" Dt, "dd" Dd, "hr" Hr, "time" Time, "html" Html,
+    "head" Head, "title" Title, "meta" Meta, "link" Link, "body" Body,
+}
+
+impl Tag {
+    fn is_void(self) -> bool {
+        matches!(self, Self::Br | Self::Hr | Self::Col | Self::Meta | Self::Link)
+    }
+}
+
+/// A node's number in its [`Tree`].
+pub(crate) type NodeId = u32;
+/// No node.
+pub(crate) const NONE: NodeId = u32::MAX;
+
+/// An element or a piece of text.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// The element's tag; `None` for text.
+    pub(crate) tag: Option<Tag>,
+    /// Text, or the value of `class`; a range of [`Tree::text`].
+    text: Range<u32>,
+    id: Range<u32>,
+    /// How many columns a cell spans.
+    pub(crate) colspan: u16,
+    /// The first child.
+    pub(crate) first: NodeId,
+    /// The next sibling.
+    pub(crate) next: NodeId,
+    last: NodeId,
+}
+
+/// A document tree.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// The nodes; the root element is the first.
+    pub(crate) nodes: Vec<Node>,
+    text: String,
+}
+
+impl Tree {
+    /// Reads a document.
+    pub(crate) fn parse(html: &str) -> Result<Self, RenderError> {
+        let mut builder = Builder {
+            html,
+            tree: Self {
+                nodes: Vec::with_capacity(html.len() / 24),
+                text: String::with_capacity(html.len()),
+            },
+            open: Vec::new(),
+            element: None,
+            attribute: Attribute::Ignored,
+            failed: None,
+        };
+        let emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
+            if builder.failed.is_none()
+                && let Err(what) = builder.take(&event)
+            {
+                builder.failed = Some((what, span.start));
+            }
+            None::<std::convert::Infallible>
+        });
+        match Tokenizer::new_with_emitter(html, emitter).finish() {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+        builder.finish()
+    }
+
+    /// The text of a text node, or the value of `class` of an element.
+    pub(crate) fn text(&self, node: &Node) -> &str {
+        self.slice(&node.text)
+    }
+
+    /// The value of `id`.
+    pub(crate) fn id(&self, node: &Node) -> &str {
+        self.slice(&node.id)
+    }
+
+    fn slice(&self, range: &Range<u32>) -> &str {
+        self.text.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// The node with this number.
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The children of a node.
+    pub(crate) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let mut next = self.node(id).first;
+        std::iter::from_fn(move || {
+            let child = next;
+            (child != NONE).then(|| {
+                next = self.node(child).next;
+                child
+            })
+        })
+    }
+
+    /// All text below a node, white space collapsed.
+    pub(crate) fn content(&self, id: NodeId) -> String {
+        let mut out = String::new();
+        self.collect(id, &mut out);
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn collect(&self, id: NodeId, out: &mut String) {
+        let node = self.node(id);
+        if node.tag.is_none() {
+            out.push_str(self.text(node));
+        }
+        for child in self.children(id) {
+            self.collect(child, out);
+        }
+    }
+}
+
+enum Attribute {
+    Class,
+    Id,
+    Colspan,
+    Ignored,
+}
+
+struct Builder<'a> {
+    html: &'a str,
+    tree: Tree,
+    open: Vec<NodeId>,
+    element: Option<Node>,
+    attribute: Attribute,
+    failed: Option<(&'static str, usize)>,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: &CallbackEvent<'_>) -> Result<(), &'static str> {
+        match *event {
+            CallbackEvent::String { value } => self.string(value),
+            CallbackEvent::OpenStartTag { name } => {
+                let tag = Tag::named(name).ok_or("unknown element")?;
+                let none = Range { start: 0, end: 0 };
+                let (text, id) = (none.clone(), none);
+                let element = Node {
+                    tag: Some(tag),
+                    text,
+                    id,
+                    colspan: 1,
+                    first: NONE,
+                    next: NONE,
+                    last: NONE,
+                };
+                self.element = Some(element);
+                Ok(())
+            }
+            CallbackEvent::AttributeName { name } => {
+                self.attribute = attribute(name).ok_or("unknown attribute")?;
+                Ok(())
+            }
+            CallbackEvent::AttributeValue { value } => self.attribute_value(value),
+            CallbackEvent::CloseStartTag { .. } => {
+                let node = self.element.take().ok_or("stray tag")?;
+                let void = node.tag.is_some_and(Tag::is_void);
+                let id = self.push(node)?;
+                if !void {
+                    self.open.push(id);
+                    if self.open.len() > DEEPEST {
+                        return Err("elements are nested too deeply");
+                    }
+                }
+                Ok(())
+            }
+            CallbackEvent::EndTag { name } => {
+                let tag = Tag::named(name).ok_or("unknown element")?;
+                let open = self.open.pop().ok_or("end tag without a start tag")?;
+                let same = self.tree.node(open).tag == Some(tag);
+                if same { Ok(()) } else { Err("end tag closes another element") }
+            }
+            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => Ok(()),
+            CallbackEvent::Error(_) => Err("malformed HTML"),
+        }
+    }
+
+    fn string(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        let text = str::from_utf8(value).map_err(|_| "not UTF-8")?;
+        if self.open.is_empty() {
+            let blank = text.trim_ascii().is_empty();
+            return if blank { Ok(()) } else { Err("text outside of the document") };
+        }
+        let text = self.store(text);
+        let none = Range { start: 0, end: 0 };
+        self.push(Node {
+            tag: None,
+            text,
+            id: none,
+            colspan: 1,
+            first: NONE,
+            next: NONE,
+            last: NONE,
+        })?;
+        Ok(())
+    }
+
+    fn attribute_value(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        let value = str::from_utf8(value).map_err(|_| "not UTF-8")?;
+        match self.attribute {
+            Attribute::Ignored => return Ok(()),
+            Attribute::Colspan => {
+                let columns = value.parse().ok().filter(|columns| (1..=100).contains(columns));
+                self.element.as_mut().ok_or("stray attribute")?.colspan =
+                    columns.ok_or("colspan must be 1 to 100")?;
+                return Ok(());
+            }
+            Attribute::Class | Attribute::Id => {}
+        }
+        let range = self.store(value);
+        let element = self.element.as_mut().ok_or("stray attribute")?;
+        if matches!(self.attribute, Attribute::Id) {
+            element.id = range;
+        } else {
+            element.text = range;
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, text: &str) -> Range<u32> {
+        let start = self.tree.text.len() as u32;
+        self.tree.text.push_str(text);
+        start..self.tree.text.len() as u32
+    }
+
+    fn push(&mut self, node: Node) -> Result<NodeId, &'static str> {
+        let id = self.tree.nodes.len() as NodeId;
+        self.tree.nodes.push(node);
+        let Some(parent) = self.open.last() else {
+            return if id == 0 { Ok(id) } else { Err("more than one root element") };
+        };
+        let parent = *parent as usize;
+        let last = std::mem::replace(&mut self.tree.nodes[parent].last, id);
+        if last == NONE {
+            self.tree.nodes[parent].first = id;
+        } else {
+            self.tree.nodes[last as usize].next = id;
+        }
+        Ok(id)
+    }
+
+    fn finish(self) -> Result<Tree, RenderError> {
+        if let Some((what, offset)) = self.failed {
+            return Err(RenderError::template(
+                format!("HTML: {what}"),
+                Some(line(self.html, offset)),
+            ));
+        }
+        if !self.open.is_empty() || self.tree.nodes.is_empty() {
+            return Err(RenderError::template("HTML: an element is never closed", None));
+        }
+        Ok(self.tree)
+    }
+}
+
+/// The line of an offset, from 1.
+pub(crate) fn line(text: &str, offset: usize) -> u32 {
+    let before = text.as_bytes().get(..offset).unwrap_or_default();
+    before.split(|byte| *byte == b'\n').count() as u32
+}
+
+/// Whether templates may use this attribute.
+pub(crate) fn is_attribute(name: &[u8]) -> bool {
+    attribute(name).is_some()
+}
+
+fn attribute(name: &[u8]) -> Option<Attribute> {
+    Some(match name {
+        b"class" => Attribute::Class,
+        b"id" => Attribute::Id,
+        b"colspan" => Attribute::Colspan,
+        b"lang" | b"scope" | b"charset" | b"rel" | b"href" | b"datetime" => Attribute::Ignored,
+        _ => return None,
+    })
+}

@@ -1,0 +1,99 @@
+//! What can go wrong, and the code that the sender learns.
+
+use crate::domain::document::DocumentError;
+
+/// A document that was not made.
+///
+/// The message names fields, lines and code points, never the data themselves.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// No template of this name is installed.
+    #[error("no such template")]
+    NoTemplate,
+    /// The template did not come to a document; its author has to look at it.
+    #[error("template failed{}: {what}", at(*.line))]
+    TemplateFailed {
+        /// What happened, in words of the template's author.
+        what: String,
+        /// The line in the file that `what` names, where it is known.
+        line: Option<u32>,
+    },
+    /// No bundled font can draw these characters.
+    #[error("no glyph for {}", code_points(.0))]
+    GlyphMissing(Vec<u32>),
+    /// A field of the data is missing, superfluous or of the wrong shape.
+    #[error("field {field}: {what}")]
+    BadDocumentData {
+        /// The path of the field, such as `lines[3].amount`.
+        field: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A stated sum differs from what the lines come to.
+    #[error("field {field}: the lines come to another sum")]
+    TotalMismatch {
+        /// The path of the stated sum.
+        field: String,
+    },
+    /// The finished PDF cannot be taken.
+    #[error("the PDF cannot be taken: {0}")]
+    BadPdf(&'static str),
+    /// More pages than are allowed.
+    #[error("more than {max} pages")]
+    TooManyPages {
+        /// The limit.
+        max: u32,
+    },
+    /// The document is larger than is allowed.
+    #[error("larger than {max} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// The address does not fit into the window of the envelope.
+    #[error("the address does not fit into the window")]
+    AddressTooLong,
+    /// A bundled font could not be prepared: the program is damaged.
+    #[error("a bundled font cannot be used")]
+    Fonts,
+}
+
+impl RenderError {
+    /// The code for the sender and the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoTemplate => "no_template",
+            Self::TemplateFailed { .. } => "template_failed",
+            Self::GlyphMissing(_) => "glyph_missing",
+            Self::BadDocumentData { .. } => "bad_document_data",
+            Self::TotalMismatch { .. } => "total_mismatch",
+            Self::BadPdf(_) => "bad_pdf",
+            Self::TooManyPages { .. } => "too_many_pages",
+            Self::TooLarge { .. } => "too_large",
+            Self::AddressTooLong => "address_too_long",
+            Self::Fonts => "fonts",
+        }
+    }
+
+    pub(super) fn template(what: impl Into<String>, line: Option<u32>) -> Self {
+        Self::TemplateFailed { what: what.into(), line }
+    }
+}
+
+impl From<DocumentError> for RenderError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Field { field, what } => Self::BadDocumentData { field, what },
+            DocumentError::Total { field } => Self::TotalMismatch { field },
+        }
+    }
+}
+
+fn at(line: Option<u32>) -> String {
+    line.map(|line| format!(" at line {line}")).unwrap_or_default()
+}
+
+fn code_points(characters: &[u32]) -> String {
+    let names: Vec<String> = characters.iter().map(|code| format!("U+{code:04X}")).collect();
+    names.join(", ")
+}

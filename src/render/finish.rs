@@ -1,0 +1,247 @@
+//! What `printpdf` leaves out: our own fonts with exact widths and their text,
+//! a document id that depends on the content alone, and compression.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_wrap,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "byte formats of PDF over numbers that layout hands out itself"
+)]
+
+use std::io::Write as _;
+
+use flate2::{Compression, write::ZlibEncoder};
+use lopdf::{Dictionary, Document, Object, Stream, StringFormat, dictionary};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{
+    error::RenderError,
+    font::{FontSet, face::Face},
+    paint::{Used, UsedFace, font_name},
+};
+
+/// What the file says about itself.
+pub(super) struct About<'a> {
+    pub(super) title: &'a str,
+    /// The BCP 47 tag of the language.
+    pub(super) language: &'a str,
+}
+
+/// Completes a drawn document and writes it out.
+pub(super) fn finish(
+    mut document: Document,
+    used: &Used<'_>,
+    fonts: &FontSet,
+    about: &About<'_>,
+) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+    complete(&mut document, used, fonts, about).ok_or(RenderError::Fonts)?;
+    write(&mut document)
+}
+
+/// Puts fonts and metadata into a drawn document.
+pub(super) fn complete(
+    document: &mut Document,
+    used: &Used<'_>,
+    fonts: &FontSet,
+    about: &About<'_>,
+) -> Option<()> {
+    let resources = embed_fonts(document, used, fonts)?;
+    let fonts_id = document.add_object(resources);
+    let pages: Vec<_> = document.get_pages().into_values().collect();
+    let mut hash = Sha256::new();
+    hash.update(about.title);
+    for page in pages {
+        let dictionary = document.get_dictionary_mut(page).ok()?;
+        dictionary.remove(b"Annots");
+        let id = dictionary.get(b"Resources").ok()?.as_reference().ok()?;
+        let contents = dictionary.get(b"Contents").ok()?.as_reference().ok()?;
+        *document.get_dictionary_mut(id).ok()? = dictionary! { "Font" => fonts_id };
+        let stream = document.get_object_mut(contents).ok()?.as_stream_mut().ok()?;
+        hash.update(&stream.content);
+        let packed = deflate(&stream.content)?;
+        stream.set_content(packed);
+        stream.dict.set("Filter", "FlateDecode");
+    }
+    let id = Object::String(hash.finalize()[..16].to_vec(), StringFormat::Hexadecimal);
+    document.trailer.set("ID", vec![id.clone(), id]);
+    let info = document.add_object(dictionary! {
+        "Title" => text_string(about.title),
+        "Producer" => Object::string_literal("Kakitome"),
+    });
+    document.trailer.set("Info", info);
+    let catalog = document.catalog_mut().ok()?;
+    catalog.remove(b"PageLayout");
+    catalog.remove(b"PageMode");
+    catalog.set("Lang", Object::string_literal(about.language));
+    catalog.set("ViewerPreferences", dictionary! { "DisplayDocTitle" => true });
+    "1.7".clone_into(&mut document.version);
+    document.prune_objects();
+    document.max_id = document.objects.keys().map(|(number, _)| *number).max()?;
+    Some(())
+}
+
+/// Writes a document into memory that is wiped when it is dropped.
+pub(super) fn write(document: &mut Document) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+    // Large enough that the buffer never moves and leaves a copy behind.
+    let streams = document.objects.values().map(|object| match object {
+        Object::Stream(stream) => stream.content.len() + 512,
+        _ => 1_024,
+    });
+    let mut out = Zeroizing::new(Vec::with_capacity(streams.sum::<usize>() + 4_096));
+    document.save_to(&mut *out).map_err(|_| RenderError::BadPdf("cannot be written"))?;
+    Ok(out)
+}
+
+fn embed_fonts(document: &mut Document, used: &Used<'_>, fonts: &FontSet) -> Option<Dictionary> {
+    let mut resources = Dictionary::new();
+    for (number, face) in (0u8..).zip(fonts.faces()) {
+        let used = &used.faces[usize::from(number)];
+        if !used.gids.is_empty() {
+            let font = embed(document, used, face)?;
+            resources.set(font_name(number), font);
+        }
+    }
+    Some(resources)
+}
+
+/// One face as a composite font: Type 0, Identity-H, TrueType (ISO 32000-1 §9.7).
+fn embed(document: &mut Document, used: &UsedFace, face: &Face) -> Option<lopdf::ObjectId> {
+    let program = face.program(&used.gids)?;
+    let name = format!("{}+{}", subset_tag(&used.gids), face.name);
+    let mille = |em: f32| (em * 1000.0).round();
+    let file = document.add_object(Stream::new(
+        dictionary! { "Filter" => "FlateDecode", "Length1" => program.length as i64 },
+        program.data,
+    ));
+    let bounds: Vec<Object> = face.bounds.iter().map(|edge| Object::Real(*edge)).collect();
+    let descriptor = document.add_object(dictionary! {
+        "Type" => "FontDescriptor",
+        "FontName" => Object::Name(name.clone().into_bytes()),
+        "Flags" => 4,
+        "FontBBox" => bounds,
+        "ItalicAngle" => 0,
+        "Ascent" => mille(face.ascent),
+        "Descent" => -mille(face.descent),
+        "CapHeight" => mille(face.cap_height),
+        "StemV" => if face.bold { 140 } else { 80 },
+        "FontFile2" => file,
+    });
+    let widths: Vec<Object> =
+        used.gids.iter().map(|gid| number(face.advance(*gid) * 1000.0)).collect();
+    let map = match program.cid_to_gid {
+        None => Object::Name(b"Identity".to_vec()),
+        Some(map) => document.add_object(Stream::new(Dictionary::new(), map)).into(),
+    };
+    let descendant = document.add_object(dictionary! {
+        "Type" => "Font",
+        "Subtype" => "CIDFontType2",
+        "BaseFont" => Object::Name(name.clone().into_bytes()),
+        "CIDSystemInfo" => dictionary! {
+            "Registry" => Object::string_literal("Adobe"),
+            "Ordering" => Object::string_literal("Identity"),
+            "Supplement" => 0,
+        },
+        "FontDescriptor" => descriptor,
+        "DW" => 1000,
+        "W" => vec![0.into(), widths.into()],
+        "CIDToGIDMap" => map,
+    });
+    let text = deflate(to_unicode(used).as_bytes())?;
+    let text = document.add_object(Stream::new(dictionary! { "Filter" => "FlateDecode" }, text));
+    Some(document.add_object(dictionary! {
+        "Type" => "Font",
+        "Subtype" => "Type0",
+        "BaseFont" => Object::Name(name.into_bytes()),
+        "Encoding" => "Identity-H",
+        "DescendantFonts" => vec![Object::Reference(descendant)],
+        "ToUnicode" => text,
+    }))
+}
+
+/// Whole numbers without a point, others to a hundredth.
+fn number(value: f32) -> Object {
+    let rounded = (value * 100.0).round() / 100.0;
+    if rounded.fract() == 0.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number of font units")]
+        let whole = rounded as i64;
+        Object::Integer(whole)
+    } else {
+        Object::Real(rounded)
+    }
+}
+
+/// Which text each glyph stands for (ISO 32000-1 §9.10.3).
+fn to_unicode(used: &UsedFace) -> String {
+    let mut out = String::with_capacity(256 + 14 * used.gids.len());
+    out.push_str(
+        "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n\
+         /CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def\n\
+         /CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n\
+         1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n",
+    );
+    let mut codes = (0u16..).zip(&used.sources).skip(1).peekable();
+    while codes.peek().is_some() {
+        let block: Vec<_> = codes.by_ref().take(100).collect();
+        out.push_str(&block.len().to_string());
+        out.push_str(" beginbfchar\n");
+        for (code, source) in block {
+            push_hex(&mut out, code);
+            out.push(' ');
+            let text = [source.base, source.modifier];
+            out.push('<');
+            for character in text.into_iter().filter(|code| *code != 0).filter_map(char::from_u32) {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    push_digits(&mut out, *unit);
+                }
+            }
+            out.push_str(">\n");
+        }
+        out.push_str("endbfchar\n");
+    }
+    out.push_str("endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend");
+    out
+}
+
+fn push_hex(out: &mut String, code: u16) {
+    out.push('<');
+    push_digits(out, code);
+    out.push('>');
+}
+
+fn push_digits(out: &mut String, code: u16) {
+    for shift in [12, 8, 4, 0] {
+        out.push(char::from(b"0123456789ABCDEF"[usize::from(code >> shift & 15)]));
+    }
+}
+
+/// Six capitals that differ with the subset (ISO 32000-1 §9.6.4).
+fn subset_tag(gids: &[u16]) -> String {
+    let mut hash = gids.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, gid| {
+        (hash ^ u64::from(*gid)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (0..6)
+        .map(|_| {
+            let letter = (hash % 26) as u8;
+            hash /= 26;
+            char::from(b'A' + letter)
+        })
+        .collect()
+}
+
+fn deflate(data: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::with_capacity(data.len() / 3), Compression::fast());
+    encoder.write_all(data).ok()?;
+    encoder.finish().ok()
+}
+
+/// A text string in UTF-16 (ISO 32000-1 §7.9.2).
+fn text_string(text: &str) -> Object {
+    let mut bytes = vec![0xfe, 0xff];
+    for unit in text.encode_utf16() {
+        bytes.extend_from_slice(&unit.to_be_bytes());
+    }
+    Object::String(bytes, StringFormat::Hexadecimal)
+}

@@ -1,0 +1,319 @@
+//! Templates: a bundle of files becomes something that can be rendered, or an
+//! error that its author can use.
+//!
+//! A bundle has exactly `template.html` (minijinja), `style.css`,
+//! `data.schema.json` and one or more samples `sample*.json`. Everything is
+//! checked here: tags and attributes in the source with their line, the
+//! stylesheet, the schema, and that every sample renders in every language.
+//!
+//! A template has no way to the outside: it sees its data, and no file, clock,
+//! environment or network. Its work is bounded by fuel, its output by
+//! [`MAX_HTML`]; a single expression could still build a long string in memory
+//! before it is written (`"x" * 1000000000`), which is why templates come from
+//! the operator and data from tenants, and never the other way round.
+
+use std::io::{self, Write};
+
+use html5gum::{
+    Span, Tokenizer,
+    emitters::callback::{CallbackEmitter, CallbackEvent},
+};
+use minijinja::{
+    AutoEscape, Environment, UndefinedBehavior, context, syntax::SyntaxConfig, value::Serde,
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{
+    css::Sheet,
+    dom::{self, Tag},
+    error::RenderError,
+    filters,
+    schema::Schema,
+};
+use crate::domain::{
+    document::{
+        self,
+        invoice::Invoice,
+        money::{Decimal, Prices},
+        registration::RegistrationNumber,
+    },
+    locale::Locale,
+};
+
+/// The most HTML that a template may write, in bytes.
+pub(super) const MAX_HTML: usize = 4 << 20;
+/// Instructions that a template may take.
+const FUEL: u64 = 20_000_000;
+/// The most bytes of one file of a bundle.
+const MAX_FILE: usize = 1 << 20;
+
+/// The files of a template, as an operator hands them over.
+#[derive(Clone, Debug)]
+pub struct TemplateBundle {
+    /// The name that jobs use: `[a-z0-9-]{1,40}`.
+    pub name: String,
+    /// File names without folders, and their bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// A template that passed all checks.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// The name and a part of the hash of all files.
+    pub(super) version: String,
+    pub(super) sheet: Sheet,
+    pub(super) samples: Vec<Value>,
+    schema: Schema,
+    environment: Environment<'static>,
+    invoice: bool,
+}
+
+impl Template {
+    /// Checks a bundle; rendering the samples is the caller's part.
+    pub(super) fn compile(bundle: &TemplateBundle) -> Result<Self, RenderError> {
+        let name = &bundle.name;
+        let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !plain || !(1..=40).contains(&name.len()) || name == "pdf" {
+            return Err(RenderError::template("the name of a template is [a-z0-9-]{1,40}", None));
+        }
+        let mut samples = Vec::new();
+        for (file, bytes) in &bundle.files {
+            if bytes.len() > MAX_FILE {
+                return Err(RenderError::template(format!("{file}: larger than 1 MiB"), None));
+            }
+            match file.as_str() {
+                "template.html" | "style.css" | "data.schema.json" => {}
+                sample if is_sample(sample) => {
+                    let sample = serde_json::from_slice(bytes)
+                        .map_err(|_| RenderError::template(format!("{file}: not JSON"), None))?;
+                    samples.push(sample);
+                }
+                _ => {
+                    return Err(RenderError::template(
+                        format!("{file}: not a file of a template"),
+                        None,
+                    ));
+                }
+            }
+        }
+        if samples.is_empty() {
+            return Err(RenderError::template("sample.json is missing", None));
+        }
+        let source = text(bundle, "template.html")?;
+        check_source(source)?;
+        let sheet = Sheet::parse(text(bundle, "style.css")?)?;
+        let schema = Schema::compile(text(bundle, "data.schema.json")?.as_bytes())?;
+        Ok(Self {
+            version: format!("{name}@{}", hash(bundle)),
+            sheet,
+            samples,
+            schema,
+            environment: environment(source)?,
+            invoice: document::is_invoice(name),
+        })
+    }
+
+    /// The HTML of a document.
+    pub(super) fn html(
+        &self,
+        data: &Value,
+        locale: Locale,
+        title: &str,
+    ) -> Result<Zeroizing<String>, RenderError> {
+        self.schema.check(data)?;
+        let totals = if self.invoice { totals(data)? } else { Value::Null };
+        let context = context! {
+            d => Serde(data),
+            t => Serde(&totals),
+            locale => locale.tag(),
+            ja => locale == Locale::Ja,
+            title => title,
+        };
+        let template =
+            self.environment.get_template("template.html").map_err(|error| failed(&error))?;
+        let mut out = Bounded { bytes: Zeroizing::new(Vec::with_capacity(64 << 10)), full: false };
+        let written = template.render_captured_to(context, &mut out).map(|_| ());
+        if out.full {
+            return Err(RenderError::TooLarge { max: MAX_HTML });
+        }
+        written.map_err(|error| failed(&error))?;
+        let bytes = std::mem::take(&mut *out.bytes);
+        // minijinja writes strings, so this cannot fail; if it did, nothing is printed.
+        let html = String::from_utf8(bytes)
+            .map_err(|_| RenderError::template("template.html: not UTF-8", None))?;
+        Ok(Zeroizing::new(html))
+    }
+}
+
+/// `sample.json`, `sample.en.json` and so on.
+fn is_sample(file: &str) -> bool {
+    file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
+}
+
+/// Keeps the output below [`MAX_HTML`].
+struct Bounded {
+    bytes: Zeroizing<Vec<u8>>,
+    full: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.bytes.len().saturating_add(data.len()) > MAX_HTML {
+            self.full = true;
+            return Err(io::Error::other("too much HTML"));
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn text<'a>(bundle: &'a TemplateBundle, name: &str) -> Result<&'a str, RenderError> {
+    let (_, bytes) = bundle
+        .files
+        .iter()
+        .find(|(file, _)| file == name)
+        .ok_or_else(|| RenderError::template(format!("{name} is missing"), None))?;
+    str::from_utf8(bytes).map_err(|_| RenderError::template(format!("{name}: not UTF-8"), None))
+}
+
+fn hash(bundle: &TemplateBundle) -> String {
+    let mut files: Vec<_> = bundle.files.iter().collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for (name, bytes) in files {
+        hash.update(name.len().to_be_bytes());
+        hash.update(name);
+        hash.update(bytes.len().to_be_bytes());
+        hash.update(bytes);
+    }
+    let digest = hash.finalize();
+    data_encoding::HEXLOWER.encode(digest.get(..8).unwrap_or_default())
+}
+
+fn environment(source: &str) -> Result<Environment<'static>, RenderError> {
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.map_err(|error| failed(&error))?);
+    environment.remove_global("range");
+    environment.remove_global("debug");
+    filters::install(&mut environment);
+    // A template lives as long as the process, and there are a handful.
+    let source: &'static str = String::from(source).leak();
+    environment.add_template("template.html", source).map_err(|error| failed(&error))?;
+    Ok(environment)
+}
+
+/// The kind and the line, never the detail: a detail may quote the data.
+fn failed(error: &minijinja::Error) -> RenderError {
+    let line = error.line().and_then(|line| u32::try_from(line).ok());
+    RenderError::template(format!("template.html: {}", error.kind()), line)
+}
+
+/// Checks the tags and attributes that stand in the source itself.
+fn check_source(source: &str) -> Result<(), RenderError> {
+    let html = without_expressions(source);
+    let mut failed = None;
+    let emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
+        let problem = match event {
+            CallbackEvent::OpenStartTag { name } | CallbackEvent::EndTag { name } => {
+                Tag::named(name).is_none().then_some(("unknown element", name))
+            }
+            CallbackEvent::AttributeName { name } => {
+                (!dom::is_attribute(name)).then_some(("unknown attribute", name))
+            }
+            CallbackEvent::AttributeValue { .. }
+            | CallbackEvent::CloseStartTag { .. }
+            | CallbackEvent::String { .. }
+            | CallbackEvent::Comment { .. }
+            | CallbackEvent::Doctype { .. }
+            | CallbackEvent::Error(_) => None,
+        };
+        if let (None, Some((what, name))) = (&failed, problem) {
+            let name = String::from_utf8_lossy(name).into_owned();
+            failed = Some((format!("template.html: {what} `{name}`"), span.start));
+        }
+        None::<std::convert::Infallible>
+    });
+    match Tokenizer::new_with_emitter(html.as_str(), emitter).finish() {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+    match failed {
+        None => Ok(()),
+        Some((what, offset)) => Err(RenderError::template(what, Some(dom::line(&html, offset)))),
+    }
+}
+
+/// The source with blanks in the place of all that minijinja replaces; lines and
+/// offsets stay.
+fn without_expressions(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let close = match from.as_bytes().get(1) {
+            Some(b'{') => "}}",
+            Some(b'%') => "%}",
+            _ => "#}",
+        };
+        let end = from.find(close).map_or(from.len(), |end| end.saturating_add(2));
+        let (blanked, after) = from.split_at(end);
+        out.extend(blanked.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What an invoice comes to, for its template.
+fn totals(data: &Value) -> Result<Value, RenderError> {
+    let invoice = Invoice::read(data)?;
+    let totals = invoice.totals()?;
+    let rates: Vec<Value> = totals
+        .rates
+        .iter()
+        .map(|rate| {
+            serde_json::json!({
+                "class": rate.class.word(),
+                "rate": percent(rate.basis_points),
+                "base": rate.base,
+                "tax": rate.tax,
+            })
+        })
+        .collect();
+    let lines: Vec<Value> = invoice
+        .lines
+        .iter()
+        .zip(&totals.amounts)
+        .map(|(line, amount)| {
+            let rate = line.tax_rate.and_then(Decimal::basis_points).map(percent);
+            serde_json::json!({ "class": line.tax_class.word(), "rate": rate, "amount": amount })
+        })
+        .collect();
+    let number = invoice.issuer.registration_number.as_deref().and_then(RegistrationNumber::parse);
+    Ok(serde_json::json!({
+        "lines": lines,
+        "rates": rates,
+        "net": totals.net,
+        "tax": totals.tax,
+        "total": totals.total,
+        "inclusive": invoice.prices == Prices::Inclusive,
+        "registration_number": number.as_ref().map(RegistrationNumber::as_str),
+    }))
+}
+
+/// `10`, or `2.5`.
+fn percent(basis_points: u32) -> String {
+    let (whole, part) = (basis_points.div_euclid(100), basis_points.rem_euclid(100));
+    format!("{whole}.{part:02}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}

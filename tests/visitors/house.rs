@@ -1,0 +1,553 @@
+//! A house with a gateway, an interface and a few sealed deliveries.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::body::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use futures::future::BoxFuture;
+use kakitome::{
+    api,
+    blobs::Blobs,
+    clock::{Clock, HandClock},
+    crypto::{CryptoError, DeliveryKey, LinkToken, delivery::artifact_aad, prints, stream, wrap},
+    domain::{
+        ids::{EventId, Epoch, JobId, TenantId},
+        job::Channel,
+        locale::Locale,
+        log::{Actor, Kind},
+        personal::Personal,
+        refusal::{Refusal, Refused},
+    },
+    entropy::Entropy,
+    gateway::{self, Gateway, GatewaySettings, TenantDirectory, TenantDisplay},
+    store::{
+        Blown, Db, DbOptions, Fuse, dossier,
+        jobs::{self, NewEvidence, NewJob},
+        keyring::{KeyRing, MasterKey, Service},
+        ledger::{self, DetailKey, EventDraft, EventRow, Scribe, StoredEvent},
+        links::{self, LinkRow},
+        outbox::OutboxRow,
+        work::{self, DispatchedJob, NewLink, Next, SealedJob},
+    },
+};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+/// Breaks the database at one point.
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<Option<&'static str>>);
+
+impl Breaker {
+    /// From now on everything fails at `point`; `None` heals.
+    pub fn at(&self, point: Option<&'static str>) {
+        *self.0.lock().unwrap() = point;
+    }
+}
+
+impl Fuse for Breaker {
+    fn check(&self, point: &'static str) -> Result<(), Blown> {
+        if *self.0.lock().unwrap() == Some(point) { Err(Blown) } else { Ok(()) }
+    }
+}
+
+struct Names;
+
+impl TenantDirectory for Names {
+    fn display(&self, tenant: &TenantId) -> TenantDisplay {
+        TenantDisplay {
+            name: format!("株式会社ひかり<商事> {tenant}"),
+            contact: Some("03-1234-5678".into()),
+            zone: Tz::Asia__Tokyo,
+        }
+    }
+}
+
+/// Counts what it is told.
+#[derive(Debug, Default)]
+pub struct Ear {
+    pub guesses: AtomicUsize,
+    pub first_opens: AtomicUsize,
+    pub answers: Mutex<Vec<(&'static str, u16)>>,
+}
+
+impl gateway::Meter for Ear {
+    fn answered(&self, route: &'static str, status: u16) {
+        self.answers.lock().unwrap().push((route, status));
+    }
+
+    fn guessed(&self) {
+        self.guesses.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Herald(Arc<Ear>);
+
+impl gateway::Announce for Herald {
+    fn opened(
+        &self,
+        _: &TenantId,
+        job: JobId,
+        personal: &Personal,
+        _: DateTime<Utc>,
+    ) -> Result<Option<OutboxRow>, CryptoError> {
+        assert!(!personal.key.is_empty(), "the sender's key belongs into the event");
+        self.0.first_opens.fetch_add(1, Ordering::SeqCst);
+        let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
+        Ok(Some(OutboxRow { id, job: Some(job), routing_key: "delivery.opened".into(), sealed }))
+    }
+}
+
+impl api::Announce for Herald {
+    fn cancelled(
+        &self,
+        _: &TenantId,
+        _: JobId,
+        _: Option<&Personal>,
+        _: DateTime<Utc>,
+    ) -> Result<Option<OutboxRow>, CryptoError> {
+        Ok(None)
+    }
+}
+
+/// A desk that knows three words.
+struct Counter(JobId);
+
+impl api::Desk for Counter {
+    fn take(
+        &self,
+        _: TenantId,
+        body: Bytes,
+        trace: Option<String>,
+    ) -> BoxFuture<'_, Result<api::Receipt, Refused>> {
+        let (job, traced) = (self.0, trace.is_some());
+        Box::pin(async move {
+            match body.as_ref() {
+                b"\"new\"" if traced => Ok(api::Receipt { job, state: api::Taken::Accepted }),
+                b"\"again\"" => Ok(api::Receipt { job, state: api::Taken::Duplicate }),
+                _ => Err(Refusal::BadField.at("recipient.email")),
+            }
+        })
+    }
+}
+
+/// The house.
+pub struct House {
+    /// The address of the pages, without a slash at its end.
+    pub url: String,
+    /// The address of the interface.
+    pub api_url: String,
+    pub client: reqwest::Client,
+    pub db: Db,
+    pub keys: KeyRing,
+    pub blobs: Blobs,
+    pub clock: Arc<HandClock>,
+    pub entropy: Entropy,
+    pub scribe: Scribe,
+    pub breaker: Arc<Breaker>,
+    pub gateway: Gateway,
+    pub ear: Arc<Ear>,
+    pub epoch: Epoch,
+    pub folder: tempfile::TempDir,
+    servers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// A delivery with a link.
+#[derive(Clone)]
+pub struct Delivery {
+    pub job: JobId,
+    pub tenant: TenantId,
+    /// The token as it stands in the mail.
+    pub token: String,
+    pub pdf: Vec<u8>,
+}
+
+/// What a delivery is made with.
+pub struct Order {
+    pub tenant: &'static str,
+    pub max_opens: i64,
+    pub pdf: Vec<u8>,
+    pub locale: Locale,
+    pub number: &'static str,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { tenant: "acme", max_opens: 5, pdf: pdf(100_000), locale: Locale::Ja, number: "INV-1" }
+    }
+}
+
+/// The token of `acme`.
+pub const ACME: &str = "acme-token-0123456789-0123456789-01";
+/// The token of `other`.
+pub const OTHER: &str = "other-token-0123456789-0123456789-0";
+
+/// Bytes that begin like a PDF and do not repeat.
+pub fn pdf(length: usize) -> Vec<u8> {
+    let mut bytes = b"%PDF-1.7\n".to_vec();
+    let mut state = 88_172_645_463_325_252_u64;
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_be_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// A tenant's id.
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::parse(name).unwrap()
+}
+
+/// A new database on the test server, if there is one.
+#[expect(clippy::disallowed_methods, reason = "a test's setting")]
+pub fn postgres_url() -> Option<String> {
+    let Ok(server) = std::env::var("KAKITOME_TEST_POSTGRES") else {
+        eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server");
+        return None;
+    };
+    let name = format!("kk_visitors_{}", uuid::Uuid::now_v7().simple());
+    let made = std::process::Command::new("psql")
+        .arg(format!("{server}/postgres"))
+        .args(["-qc", &format!("CREATE DATABASE {name}")])
+        .status();
+    assert!(made.unwrap().success(), "a database can be made");
+    Some(format!("{server}/{name}"))
+}
+
+impl House {
+    /// A house on a fresh SQLite file.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("office.db").display());
+        Self::on(url, folder).await
+    }
+
+    /// A house on the database at `url`.
+    pub async fn on(url: String, folder: tempfile::TempDir) -> Self {
+        let start = "2026-11-21T03:00:00Z".parse().unwrap();
+        let clock = Arc::new(HandClock::starting_at(start));
+        let entropy = Entropy::from_os().unwrap();
+        let breaker = Arc::new(Breaker::default());
+        let db = Db::open(&url, DbOptions::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        db.ensure_months(start).await.unwrap();
+        let db = db.with_fuse(breaker.clone());
+        let keys_url = format!("sqlite:{}", folder.path().join("keys.db").display());
+        let master = MasterKey::from_bytes(Zeroizing::new(vec![7; 32])).unwrap();
+        let keys =
+            KeyRing::open(&keys_url, master, clock.clone(), entropy.clone()).await.unwrap();
+        let blobs = Blobs::files(folder.path().join("seg"), 1 << 30, entropy.clone()).unwrap();
+        let scribe = Scribe::new(entropy.clone());
+        let ear = Arc::new(Ear::default());
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public_url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = GatewaySettings {
+            public_url: public_url.clone(),
+            trusted_proxies: vec!["127.0.0.0/8".into()],
+            limits: gateway::Limits::default(),
+        };
+        let parts = gateway::Parts {
+            db: db.clone(),
+            keys: keys.clone(),
+            blobs: blobs.clone(),
+            clock: clock.clone(),
+            scribe: scribe.clone(),
+            tenants: Arc::new(Names),
+            announce: Arc::new(Herald(ear.clone())),
+            meter: ear.clone(),
+        };
+        let gateway = Gateway::new(&settings, parts).unwrap();
+        let pages = serve(listener, gateway::router(gateway.clone()));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap());
+        let heard = ear.clone();
+        let counter = JobId(entropy.id(start).unwrap());
+        let parts = api::Parts {
+            db: db.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            scribe: scribe.clone(),
+            desk: Arc::new(Counter(counter)),
+            announce: Arc::new(Herald(ear.clone())),
+            tokens: api::Tokens::default()
+                .with(tenant("acme"), ACME.as_bytes())
+                .with(tenant("other"), OTHER.as_bytes()),
+            limits: api::Limits::default(),
+            answered: Arc::new(move |route, status| {
+                heard.answers.lock().unwrap().push((route, status));
+            }),
+        };
+        let interface = serve(listener, api::router(parts));
+
+        let epoch = Epoch(entropy.id(start).unwrap());
+        Self {
+            url: public_url,
+            api_url,
+            client: client(),
+            db,
+            keys,
+            blobs,
+            clock,
+            entropy,
+            scribe,
+            breaker,
+            gateway,
+            ear,
+            epoch,
+            folder,
+            servers: vec![pages, interface],
+        }
+    }
+
+    /// A dispatched delivery whose link lives for 14 days.
+    pub async fn deliver(&self, order: Order) -> Delivery {
+        let now = self.clock.now();
+        let tenant = tenant(order.tenant);
+        let job = JobId(self.entropy.id(now).unwrap());
+        let key = DeliveryKey::draw(&self.entropy).unwrap();
+        let purge_day = now.timestamp().div_euclid(86_400) + 31;
+        let day_key = self.keys.day_key(&tenant, Service::Mail, purge_day).await.unwrap();
+        let personal = Personal {
+            key: format!("key-{job}"),
+            filename: "請求書 2026-11.pdf".into(),
+            title: "請求書 2026年11月分".into(),
+            recipient_name: "株式会社カナリア".into(),
+            email: Some("canary@example.jp".into()),
+            locale: order.locale,
+            ..Personal::default()
+        };
+        let index = self.keys.index_key(&tenant).await.unwrap();
+        let evidence_key = self.keys.evidence_key(&tenant, 2026).await.unwrap();
+        let place = dossier::counterparty_place(&tenant);
+        let counterparty = "カナリア".as_bytes();
+        let name_key = kakitome::domain::names::counterparty_key("カナリア");
+        let accepted = self
+            .scribe
+            .event(EventDraft {
+                personal: vec![("recipient_name", personal.recipient_name.clone())],
+                detail_key: DetailKey::Delivery(&key.personal_key()),
+                ..EventDraft::of_job(&tenant, job, now, Kind::Accepted, Actor::Application)
+            })
+            .unwrap();
+        let new = NewJob {
+            id: job,
+            tenant: tenant.clone(),
+            channel: Channel::Email,
+            test_mode: false,
+            accepted_at: now,
+            send_at: now,
+            purge_day,
+            wrapped_key: key.wrap(&day_key, &tenant, job, &self.entropy).unwrap(),
+            personal: key
+                .seal_personal(job, &personal.to_bytes().unwrap(), &self.entropy)
+                .unwrap(),
+            payload: key.seal_payload(job, b"{}", &self.entropy).unwrap(),
+            trace: None,
+            dedupe_print: self.entropy.array().unwrap(),
+            payload_mac: self.entropy.array().unwrap(),
+            lease: true,
+            evidence: NewEvidence {
+                recipient_index: prints::blind_index(&index, "recipient", "canary@example.jp"),
+                number: Some(order.number.into()),
+                transaction_day: Some(20_778),
+                amount_minor: Some(11_853_500),
+                currency: Some("JPY".into()),
+                counterparty_index: Some(prints::blind_index(&index, "counterparty", &name_key)),
+                counterparty: Some(
+                    wrap::wrap(&evidence_key, &place, counterparty, &self.entropy).unwrap(),
+                ),
+                counterparty_code: Some("C-7".into()),
+                evidence_year: 2026,
+            },
+            event: accepted,
+        };
+        jobs::accept_now(&self.db, self.epoch, &[new], &[]).await.unwrap();
+        self.seal_and_send(job, &tenant, &key, &order).await
+    }
+
+    async fn seal_and_send(
+        &self,
+        job: JobId,
+        tenant: &TenantId,
+        key: &DeliveryKey,
+        order: &Order,
+    ) -> Delivery {
+        let now = self.clock.now();
+        let aad = artifact_aad(tenant, job);
+        let sealed = stream::seal(&key.artifact_key(), &aad, &order.pdf, &self.entropy).unwrap();
+        let appended = self.blobs.append(now, vec![sealed]).await.unwrap();
+        let place = appended.places[0];
+        let link_keys = self.keys.link_keys().await.unwrap();
+        let token = LinkToken::mint(&link_keys, now, &self.entropy).unwrap();
+        let lookup = token.lookup(&link_keys).unwrap();
+        let row = SealedJob {
+            job,
+            artifact_offset: i64::try_from(place.offset).unwrap(),
+            artifact_len: i64::try_from(place.len).unwrap(),
+            mail: None,
+            pdf_len: i64::try_from(order.pdf.len()).unwrap(),
+            pdf_sha256: Sha256::digest(&order.pdf).into(),
+            pages: 3,
+            template: Some("invoice/1".into()),
+            renderer: Some("1".into()),
+            link: Some(NewLink {
+                day: lookup.day,
+                print: lookup.print.to_vec(),
+                expires_at: now + TimeDelta::days(14),
+                max_opens: order.max_opens,
+            }),
+            next: Next::SendNow,
+            event: self.told(tenant, job, Kind::Sealed, Actor::Worker),
+        };
+        let held =
+            work::seal_now(&self.db, self.epoch, now, place.segment, &[row], &[]).await.unwrap();
+        assert_eq!(held, [job], "the lease holds");
+        let sent = DispatchedJob {
+            job,
+            dispatched_at: now,
+            purge_at: now + TimeDelta::days(31),
+            purge_day: now.timestamp().div_euclid(86_400) + 31,
+            rewrapped: None,
+            event: self.told(tenant, job, Kind::Dispatched, Actor::Relay),
+        };
+        work::dispatched_now(&self.db, self.epoch, &[sent], &[]).await.unwrap();
+        let token = token.text().to_string();
+        Delivery { job, tenant: tenant.clone(), token, pdf: order.pdf.clone() }
+    }
+
+    /// A row of the log about a delivery.
+    pub fn told(&self, tenant: &TenantId, job: JobId, kind: Kind, actor: Actor) -> EventRow {
+        self.scribe.event(EventDraft::of_job(tenant, job, self.clock.now(), kind, actor)).unwrap()
+    }
+
+    /// The row of a delivery's link.
+    pub async fn link(&self, delivery: &Delivery) -> LinkRow {
+        let mut tx = self.db.read().await.unwrap();
+        let (day, print) = links::of_job(&mut tx, delivery.job).await.unwrap().remove(0);
+        links::find(&mut tx, day, &print).await.unwrap().unwrap()
+    }
+
+    /// What the log says about a delivery, oldest first.
+    pub async fn log(&self, delivery: &Delivery) -> Vec<StoredEvent> {
+        let mut tx = self.db.read().await.unwrap();
+        ledger::of_job(&mut tx, None, delivery.job).await.unwrap()
+    }
+
+    /// How often the log says `kind` about a delivery.
+    pub async fn said(&self, delivery: &Delivery, kind: Kind) -> usize {
+        self.log(delivery).await.iter().filter(|event| event.row.kind == kind).count()
+    }
+
+    /// Appends nothing but an id, to see that events are ordered.
+    pub fn mark(&self) -> EventId {
+        EventId(self.entropy.id(self.clock.now()).unwrap())
+    }
+
+    /// Takes a document back.
+    pub async fn recall(&self, delivery: &Delivery) {
+        let event = self.told(&delivery.tenant, delivery.job, Kind::Recalled, Actor::Operator);
+        let mut tx = self.db.begin().await.unwrap();
+        work::recall(&mut tx, delivery.job, self.clock.now(), event, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Fetches a path of the pages.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// Fetches a link's page and gives the nonce of its form.
+    pub async fn nonce(&self, delivery: &Delivery) -> String {
+        let page = self.get(&format!("/d/{}", delivery.token)).await.text().await.unwrap();
+        let at = page.find("name=\"nonce\" value=\"").unwrap() + 20;
+        page[at..].split('"').next().unwrap().to_owned()
+    }
+
+    /// Sends the form of a link's page, as a browser would.
+    pub async fn press(&self, delivery: &Delivery, nonce: &str) -> reqwest::Response {
+        self.form(&[("token", &delivery.token), ("nonce", nonce), ("lang", "en")], &[
+            ("origin", &self.url),
+            ("sec-fetch-site", "same-origin"),
+        ])
+        .await
+    }
+
+    /// Sends a form with these fields and headers.
+    pub async fn form(
+        &self,
+        fields: &[(&str, &str)],
+        headers: &[(&'static str, &str)],
+    ) -> reqwest::Response {
+        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = self
+            .client
+            .post(format!("{}/o", self.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.join("&"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// Opens a delivery and gives the path of its session.
+    pub async fn open(&self, delivery: &Delivery) -> String {
+        let nonce = self.nonce(delivery).await;
+        let response = self.press(delivery, &nonce).await;
+        assert_eq!(response.status(), 303, "the button works");
+        let location = response.headers()["location"].to_str().unwrap().to_owned();
+        location.split('?').next().unwrap().to_owned()
+    }
+}
+
+fn client() -> reqwest::Client {
+    // Twice is an error, and harmless.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's server")]
+fn serve(listener: TcpListener, router: axum::Router) -> tokio::task::JoinHandle<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() })
+}
+
+/// Makes a test of each claim on each database.
+#[macro_export]
+macro_rules! on_both {
+    ($($claim:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                super::$claim($crate::house::House::sqlite().await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(url) = $crate::house::postgres_url() {
+                    let folder = tempfile::tempdir().unwrap();
+                    super::$claim($crate::house::House::on(url, folder).await).await;
+                }
+            })*
+        }
+    };
+}

@@ -1,0 +1,16 @@
+//! The recipient's pages, the applications' interface and the log's answers,
+//! over real HTTP on loopback and on real databases.
+//!
+//! Each claim is tried on SQLite, and on PostgreSQL where
+//! `KAKITOME_TEST_POSTGRES` names a server (`tests/run` always does).
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod links;
