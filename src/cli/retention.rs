@@ -2,29 +2,21 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::{ConfigArg, Failure, Outcome, context::Context, print};
 use crate::{
-    app::events::{EventMaker, Told},
-    app::build,
-    config,
+    app::{
+        build,
+        events::{EventMaker, Told},
+        web,
+    },
     crypto::CryptoError,
-    domain::{
-        calendar::retention::RetentionClock,
-        ids::{JobId, TenantId},
-        reason::Reason,
-    },
-    retention::{
-        self, Announce, DbWitness, Done, News, RetentionParts, RetentionSettings, TenantRules, Tick,
-    },
+    domain::{ids::JobId, reason::Reason},
+    retention::{self, Announce, DbWitness, Done, News, RetentionParts, Tick},
     store::{ledger::Scribe, outbox::OutboxRow},
 };
 
-/// How old a segment without a living piece must be before it goes: longer
-/// than any batch waits to be written down.
-const SEGMENT_GRACE: TimeDelta = TimeDelta::hours(1);
 /// Ticks of one run; each is bounded, and what is left is due the next time.
 const TICKS_MAX: usize = 10_000;
 
@@ -200,28 +192,8 @@ async fn open(context: &Context) -> anyhow::Result<retention::Retention> {
         entropy: context.entropy.clone(),
         scribe: Scribe::new(context.entropy.clone()),
         announce: Arc::new(Announcer(events)),
-        settings: settings(&context.config),
+        settings: web::retention_settings(&context.config),
     }))
-}
-
-fn settings(config: &Arc<config::Config>) -> RetentionSettings {
-    let bounds = &config.retention;
-    let of_config = Arc::clone(config);
-    RetentionSettings {
-        clock_tolerance: bounds.clock_tolerance.delta(),
-        batch: i64::try_from(bounds.batch).unwrap_or(i64::MAX),
-        segment_grace: SEGMENT_GRACE,
-        office: TenantId::office(),
-        rules: Arc::new(move |tenant| {
-            let settings = of_config.tenants.get(tenant);
-            let days = i64::from(of_config.retention.undispatched_days_max);
-            TenantRules {
-                zone: settings.map_or(chrono_tz::Tz::Asia__Tokyo, config::Tenant::zone),
-                clock: RetentionClock { months: of_config.retention.months },
-                undispatched_max: TimeDelta::days(days),
-            }
-        }),
-    }
 }
 
 /// Tells senders, through the outbox of the running office.
@@ -229,7 +201,6 @@ struct Announcer(EventMaker);
 
 impl Announce for Announcer {
     fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        let at: DateTime<Utc> = news.at;
         self.0.make(&Told {
             kind: news.kind,
             tenant: news.tenant,
@@ -237,7 +208,7 @@ impl Announce for Announcer {
             key: None,
             reference: None,
             code: news.code.and_then(Reason::parse).map(Reason::code),
-            at,
+            at: news.at,
         })
     }
 }
