@@ -48,7 +48,7 @@ pub(super) struct CheckJob {
 impl CheckJob {
     pub(super) fn run(self) -> Outcome {
         let config = match &self.config {
-            Some(file) => context::load(file)?,
+            Some(file) => context::config(file)?,
             None => Config::default(),
         };
         let tenant = match self.tenant.as_deref().map(TenantId::parse).transpose() {

@@ -6,10 +6,7 @@
 //! frames, bodies and addresses at their finer levels, and no setting lets
 //! those through.
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use tracing_subscriber::{
@@ -28,12 +25,17 @@ use crate::{
     store::{Db, keyring::KeyRing},
 };
 
-/// What the command line says about the log; set once, before any command runs.
-static ASKED: OnceLock<Level> = OnceLock::new();
-
 /// How much is logged.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct LogArg {
+    /// How much is written to standard error: `info` for `serve` and `demo`,
+    /// `warn` for every other command, unless this says otherwise.
+    #[arg(long = "log", value_name = "LEVEL", value_enum)]
+    level: Option<Level>,
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Level {
+enum Level {
     Off,
     Error,
     Warn,
@@ -64,25 +66,12 @@ fn targets(level: LevelFilter) -> Targets {
     Targets::new().with_default(others).with_target("kakitome", level).with_targets(muted)
 }
 
-/// Takes the level from the command line.
-pub(super) fn ask_level(level: Option<Level>) {
-    if let Some(level) = level {
-        ASKED.get_or_init(|| level);
-    }
-}
-
 /// Starts the log of a process that serves.
-pub(super) fn log(format: LogFormat) {
-    start_log(format, Level::Info);
+pub(super) fn log(format: LogFormat, arg: LogArg) {
+    start_log(format, arg.level.map_or(LevelFilter::INFO, Level::filter));
 }
 
-/// Starts the log of a process that prints: warnings, unless more is asked for.
-pub(super) fn log_quietly(format: LogFormat) {
-    start_log(format, Level::Warn);
-}
-
-fn start_log(format: LogFormat, otherwise: Level) {
-    let level = ASKED.get().copied().unwrap_or(otherwise).filter();
+fn start_log(format: LogFormat, level: LevelFilter) {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(targets(level));
     let started = match format {
@@ -106,7 +95,7 @@ pub(super) fn hush_panics() {
 }
 
 /// Reads the configuration, or says everything that is wrong with it.
-pub(super) fn load(path: &Path) -> Result<Config, Failure> {
+pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(|problems| Failure::Usage(complaints(path, &problems)))
 }
 
@@ -132,8 +121,8 @@ pub(super) struct Context {
 impl Context {
     /// For a command that does one thing and ends.
     pub(super) fn open(arg: &ConfigArg) -> Result<Self, Failure> {
-        let config = load(&arg.config)?;
-        log_quietly(LogFormat::Text);
+        let config = config(&arg.config)?;
+        start_log(LogFormat::Text, arg.log.level.map_or(LevelFilter::WARN, Level::filter));
         let entropy = Entropy::from_os()?;
         Ok(Self { config: Arc::new(config), clock: Arc::new(WallClock), entropy })
     }

@@ -51,10 +51,6 @@ const REFUSED: u8 = 3;
                   kakitome.toml\n  kakitome serve --config kakitome.toml"
 )]
 struct Arguments {
-    /// How much is written to standard error: `info` for `serve`, `warn` for
-    /// every other command, unless this says otherwise.
-    #[arg(long, value_name = "LEVEL", value_enum, global = true)]
-    log: Option<context::Level>,
     #[command(subcommand)]
     command: Command,
 }
@@ -114,13 +110,14 @@ struct ConfigArg {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", default_value = "/etc/kakitome/kakitome.toml")]
     config: PathBuf,
+    #[command(flatten)]
+    log: context::LogArg,
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     context::hush_panics();
-    context::ask_level(arguments.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -72,7 +72,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
             *most = (*most).max(width(cell));
         }
     }
-    let mut print = |cells: &mut dyn Iterator<Item = &str>| {
+    let print = |cells: &mut dyn Iterator<Item = &str>| {
         let mut text = String::new();
         for (cell, most) in cells.zip(&widths) {
             text.push_str(cell);

@@ -78,7 +78,7 @@ pub(super) struct Templates {
 /// configuration.
 pub(super) fn renderer(config: Option<&Path>) -> Result<Renderer, Failure> {
     let config = match config {
-        Some(file) => context::load(file)?,
+        Some(file) => context::config(file)?,
         None => Config::default(),
     };
     Ok(build::renderer(&config)?)

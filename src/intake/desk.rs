@@ -261,7 +261,7 @@ impl Desk {
                 return Ok(Err(Refused::from(Refusal::TooLarge)));
             }
             let pair = self.keys.sealing_pair(tenant).await?;
-            match pair.open(tenant.as_str().as_bytes(), &incoming.body) {
+            match pair.open(Some(tenant), &incoming.body) {
                 Ok(plain) => {
                     opened = plain;
                     opened.as_slice()

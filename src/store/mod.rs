@@ -26,6 +26,7 @@ use sqlx::{
 
 mod cells;
 pub mod checkpoints;
+pub mod dossier;
 mod error;
 pub mod jobs;
 pub mod keyring;

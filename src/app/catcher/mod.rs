@@ -22,12 +22,14 @@ use zeroize::Zeroizing;
 
 use crate::clock::SharedClock;
 
+mod carrier;
 mod conversation;
 mod input;
 mod script;
 mod view;
 mod web;
 
+pub use carrier::IntoCatcher;
 pub use script::{Act, Rule, Script};
 
 #[cfg(test)]
@@ -185,6 +187,16 @@ impl Catcher {
                 }
             });
         }
+    }
+
+    /// A carrier that ends here without a network between.
+    pub fn carrier(&self) -> IntoCatcher {
+        IntoCatcher(self.clone())
+    }
+
+    /// The addresses in the text part of a mail.
+    pub fn links_of(mail: &CaughtMail) -> Vec<String> {
+        view::Page::of(mail).links
     }
 
     /// The web view and the JSON interface, to be nested at `base` (empty, or a

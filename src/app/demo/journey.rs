@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Demo;
 use crate::{
-    app::worker::wait,
+    app::{catcher::Catcher, worker::wait},
     clock::{Clock as _, HandClock},
     domain::{ids::JobId, log::Kind, stage::Stage},
     store::{
@@ -140,8 +140,9 @@ impl Walk<'_> {
         let public = self.demo.running.office.config.office.public_url.clone();
         let link = self
             .until("a mail with a link", async || {
-                let mail = self.demo.catcher.mails().into_iter().next();
-                Ok(mail.and_then(|mail| link_in(&mail.bytes, &public)))
+                let mails = self.demo.catcher.mails();
+                let links = mails.iter().flat_map(|mail| Catcher::links_of(mail));
+                Ok(links.into_iter().find(|link| link.starts_with(&format!("{public}/d/"))))
             })
             .await?;
         let page = self.demo.mail_page;
@@ -245,7 +246,7 @@ impl Walk<'_> {
         for (job, kinds) in wanted {
             let mut tx = self.demo.running.office.db.read().await?;
             let events = ledger::of_job(&mut tx, None, job).await?;
-            let told: Vec<&str> = events.iter().map(|event| event.kind.word()).collect();
+            let told: Vec<&str> = events.iter().map(|event| event.row.kind.word()).collect();
             for kind in kinds {
                 anyhow::ensure!(told.contains(&kind.word()), "{} is not in the log", kind.word());
             }
@@ -290,16 +291,6 @@ fn stage_words(row: &JobRow) -> String {
         Some(reason) => format!("{} ({reason})", row.stage.word()),
         None => row.stage.word().to_owned(),
     }
-}
-
-/// The link in a mail's text part: base64 or quoted-printable of no matter,
-/// the address is found after decoding.
-fn link_in(mail: &[u8], public: &str) -> Option<String> {
-    let text = crate::app::catcher::text_of(mail)?;
-    let start = text.find(&format!("{public}/d/"))?;
-    let link: String =
-        text.get(start..)?.chars().take_while(|c| !c.is_whitespace() && *c != '>').collect();
-    Some(link)
 }
 
 /// The value of a hidden field of a form.
