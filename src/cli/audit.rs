@@ -207,7 +207,9 @@ async fn search(reader: &Reader, query: &Query, reveal: bool, as_json: bool) -> 
     }
     let page = reader.search(query).await?;
     if as_json {
-        page.lines.iter().for_each(|line| print::json(&object(line, reveal)));
+        for line in &page.lines {
+            print::json(&object(line, reveal));
+        }
     } else {
         let rows: Vec<_> = page.lines.iter().map(|line| cells(line, reveal)).collect();
         let head = ["at", "event", "by", "code", "job", "number", "date", "amount", "more"];

@@ -32,7 +32,7 @@ impl Check {
         self.tell(&findings);
         if !self.offline {
             let online =
-                checks::online(&context.config, &context.clock, &context.entropy).await;
+                Box::pin(checks::online(&context.config, &context.clock, &context.entropy)).await;
             self.tell(&online);
             findings.extend(online);
         }

@@ -131,7 +131,9 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(lines)) => {
-            lines.iter().for_each(|line| print::error(line));
+            for line in &lines {
+                print::error(line);
+            }
             ExitCode::from(USAGE)
         }
         Err(Failure::Failed(error)) => {

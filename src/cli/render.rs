@@ -103,8 +103,8 @@ impl Render {
             address_page: None,
         };
         let started = Instant::now();
-        let rendered = match renderer.render(&order) {
-            Ok(rendered) => rendered,
+        let document = match renderer.render(&order) {
+            Ok(made) => made,
             Err(refused) => {
                 let what = crate::app::Chain(&refused).to_string();
                 if self.json {
@@ -116,26 +116,26 @@ impl Render {
             }
         };
         let milliseconds = started.elapsed().as_millis();
-        write_private(&self.output, &rendered.pdf)
+        write_private(&self.output, &document.pdf)
             .with_context(|| format!("writing {}", self.output.display()))?;
-        let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&*rendered.pdf));
+        let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&*document.pdf));
         if self.json {
             print::json(&json!({
-                "pages": rendered.pages,
-                "bytes": rendered.pdf.len(),
+                "pages": document.pages,
+                "bytes": document.pdf.len(),
                 "sha256": sha256,
-                "template": rendered.template,
-                "renderer": rendered.renderer,
+                "template": document.template,
+                "renderer": document.renderer,
                 "milliseconds": milliseconds,
             }));
         } else {
             print::line(&format!(
                 "{}: {} pages, {} bytes, {} by {}, in {milliseconds} ms\nsha256 {sha256}",
                 self.output.display(),
-                rendered.pages,
-                rendered.pdf.len(),
-                rendered.template,
-                rendered.renderer,
+                document.pages,
+                document.pdf.len(),
+                document.template,
+                document.renderer,
             ));
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Templates {
         if self.json {
             print::json(&json!({ "templates": names }));
         } else {
-            names.iter().for_each(|name| print::line(name));
+            print::line(&names.join("\n"));
         }
         Ok(())
     }

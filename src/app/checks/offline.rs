@@ -52,7 +52,7 @@ fn secrets(config: &Config, found: &mut Vec<Finding>) {
     for (key, source) in named {
         let Some(source) = source else { continue };
         found.push(match source.read() {
-            Ok(secret) if key.ends_with(".token") => token(&key, secret.expose_secret().len()),
+            Ok(secret) if key.starts_with("tenants.") => token(&key, secret.expose_secret().len()),
             Ok(_) => Finding::well(&key, "readable by the office alone"),
             Err(error) => closed(&key, &error),
         });

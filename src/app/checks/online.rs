@@ -216,11 +216,10 @@ async fn brokers(config: &Config) -> Vec<Finding> {
         .collect();
     for problem in &report.problems {
         let made = settings.declare == Declare::Create;
-        found.push(match problem {
-            BrokerError::Missing { what, .. } if made => {
-                Finding::well(area, format!("{what} will be made"))
-            }
-            other => Finding::new(area, State::Away, other.to_string()),
+        found.push(if let (BrokerError::Missing { what, .. }, true) = (problem, made) {
+            Finding::well(area, format!("{what} will be made"))
+        } else {
+            Finding::new(area, State::Away, problem.to_string())
         });
     }
     found

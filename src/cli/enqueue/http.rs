@@ -22,7 +22,7 @@ use crate::{
 /// Requests under way at once.
 const AT_ONCE: usize = 8;
 /// The longest one of them may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a job is sent again when the office says `try_later`.
 const TRIES_MAX: u32 = 6;
 /// The longest wait between two tries.

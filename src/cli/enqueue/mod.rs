@@ -185,20 +185,17 @@ struct Seal {
 
 impl Seal {
     async fn of(enqueue: &Enqueue, context: &Context, tenant: &TenantId) -> Result<Self, Failure> {
-        let public = match &enqueue.public_key {
-            Some(text) => {
-                let bytes = data_encoding::BASE64.decode(text.trim().as_bytes()).ok();
-                let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) else {
-                    return usage("--public-key: write the 32 bytes that `kakitome keys public` prints");
-                };
-                PublicKey(bytes)
-            }
-            None => {
-                let keys = context.keys().await?;
-                let public = keys.sealing_pair(tenant).await?.public();
-                keys.close().await;
-                public
-            }
+        let public = if let Some(text) = &enqueue.public_key {
+            let bytes = data_encoding::BASE64.decode(text.trim().as_bytes()).ok();
+            let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) else {
+                return usage("--public-key: write what `kakitome keys public` prints");
+            };
+            PublicKey(bytes)
+        } else {
+            let keys = context.keys().await?;
+            let public = keys.sealing_pair(tenant).await?.public();
+            keys.close().await;
+            public
         };
         Ok(Self { tenant: tenant.clone(), public, entropy: context.entropy.clone() })
     }

@@ -81,17 +81,16 @@ pub(super) async fn retry(job: &OneJob) -> Outcome {
     let stage = work::retry_by_person(&mut tx, job.job, now, event).await?;
     tx.commit().await?;
     desk.db.close().await;
-    match stage {
-        Some(stage) => tell(job, stage, "on its way again"),
-        None => {
-            let what = format!(
-                "only a parked or ambiguous job that still has its content is sent again; this \
-                 one is {}",
-                desk.row.stage.word()
-            );
-            refuse(job, desk.row.stage, &what)
-        }
-    }
+    let Some(stage) = stage else {
+        let what = format!(
+            "only a parked or ambiguous job that still has its content is sent again; this one is \
+             {}",
+            desk.row.stage.word()
+        );
+        return Err(refuse(job, desk.row.stage, &what));
+    };
+    tell(job, stage, "on its way again");
+    Ok(())
 }
 
 pub(super) async fn cancel(job: &OneJob) -> Outcome {
@@ -104,15 +103,21 @@ pub(super) async fn cancel(job: &OneJob) -> Outcome {
     tx.commit().await?;
     desk.db.close().await;
     match answer {
-        CancelAnswer::Cancelled => tell(job, Stage::Cancelled, "cancelled; it will not be sent"),
-        CancelAnswer::AlreadyCancelled => tell(job, Stage::Cancelled, "was cancelled before"),
+        CancelAnswer::Cancelled => {
+            tell(job, Stage::Cancelled, "cancelled; it will not be sent");
+            Ok(())
+        }
+        CancelAnswer::AlreadyCancelled => {
+            tell(job, Stage::Cancelled, "was cancelled before");
+            Ok(())
+        }
         CancelAnswer::TooLate(stage) => {
             let what = format!("too late: it is {}; `kakitome jobs recall` may help", stage.word());
-            refuse(job, stage, &what)
+            Err(refuse(job, stage, &what))
         }
         CancelAnswer::Sending => {
             let what = "it may be leaving at this moment; ask again in a minute, or recall it then";
-            refuse(job, desk.row.stage, what)
+            Err(refuse(job, desk.row.stage, what))
         }
         CancelAnswer::NoSuchJob => Err(no_such_job()),
     }
@@ -128,27 +133,32 @@ pub(super) async fn recall(job: &OneJob) -> Outcome {
     tx.commit().await?;
     desk.db.close().await;
     match answer {
-        RecallAnswer::Recalled => tell(job, Stage::Recalled, "recalled; its link opens no more"),
-        RecallAnswer::AlreadyRecalled => tell(job, Stage::Recalled, "was recalled before"),
+        RecallAnswer::Recalled => {
+            tell(job, Stage::Recalled, "recalled; its link opens no more");
+            Ok(())
+        }
+        RecallAnswer::AlreadyRecalled => {
+            tell(job, Stage::Recalled, "was recalled before");
+            Ok(())
+        }
         RecallAnswer::Refused(stage) => {
             let what = format!(
                 "it is {}; what has not been sent is cancelled, not recalled",
                 stage.word()
             );
-            refuse(job, stage, &what)
+            Err(refuse(job, stage, &what))
         }
         RecallAnswer::NoSuchJob => Err(no_such_job()),
     }
 }
 
-fn tell(job: &OneJob, stage: Stage, what: &str) -> Outcome {
+fn tell(job: &OneJob, stage: Stage, what: &str) {
     answer(job.job, job.json, stage, true, what);
-    Ok(())
 }
 
-fn refuse(job: &OneJob, stage: Stage, what: &str) -> Outcome {
+fn refuse(job: &OneJob, stage: Stage, what: &str) -> Failure {
     answer(job.job, job.json, stage, false, what);
-    Err(Failure::Refused)
+    Failure::Refused
 }
 
 fn answer(job: JobId, as_json: bool, stage: Stage, done: bool, what: &str) {

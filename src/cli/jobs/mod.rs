@@ -151,7 +151,9 @@ impl List {
         let rows = jobs::list(&mut tx, &filter).await?;
         drop(tx);
         if self.json {
-            rows.iter().for_each(|row| print::json(&summary(row)));
+            for row in &rows {
+                print::json(&summary(row));
+            }
         } else {
             let cells: Vec<_> = rows.iter().map(cells).collect();
             print::table(&["job", "tenant", "channel", "stage", "reason", "since", ""], &cells);

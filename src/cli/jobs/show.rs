@@ -30,14 +30,14 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
     drop(tx);
     let personal = if reveal {
         let keys = context.keys().await?;
-        let personal = dossier::personal(&keys, &row).await?;
+        let known = dossier::personal(&keys, &row).await?;
         keys.close().await;
         // On record before it is on the screen.
         let event = looked(&context, &row)?;
         let mut tx = db.begin().await?;
         ledger::append(&mut tx, &[event]).await?;
         tx.commit().await?;
-        Some(personal)
+        Some(known)
     } else {
         None
     };
@@ -102,7 +102,9 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>) {
         maybe("person", personal.person.clone());
         maybe("email", personal.email.clone());
         maybe("postcode", personal.postal_code.clone());
-        personal.address_lines.iter().for_each(|one| line("address", one.clone()));
+        for one in &personal.address_lines {
+            line("address", one.clone());
+        }
         line("file name", personal.filename.clone());
         maybe("reference", personal.reference.clone());
     }
