@@ -32,7 +32,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -65,7 +65,7 @@ const PAGE_HEIGHT: f32 = 297.0 * 72.0 / 25.4;
 /// Fonts and templates, ready for use from any number of threads at once.
 #[derive(Debug)]
 pub struct Renderer {
-    fonts: FontSet,
+    fonts: Arc<FontSet>,
     templates: BTreeMap<String, Template>,
 }
 
@@ -162,7 +162,7 @@ impl Renderer {
             "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
             "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
         };
-        Self { fonts, templates: BTreeMap::new() }.with_templates(bundles.into())
+        Self { fonts: Arc::new(fonts), templates: BTreeMap::new() }.with_templates(bundles.into())
     }
 
     /// Adds the operator's templates; one with the name of a bundled template
