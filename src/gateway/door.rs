@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -28,6 +28,9 @@ const SPECULATIVE: [HeaderName; 3] = [
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-moz"),
 ];
+
+/// The one route that changes anything.
+const OPEN: &str = "/o";
 
 /// Where our pages live: `https://dl.example.jp`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,21 +118,27 @@ pub(super) async fn watch(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response()
     } else if is_speculative(request.headers()) {
         gateway.pages.notice(Notice::Early, locale)
+    } else if !has_method(route, request.method()) {
+        gateway.pages.notice(Notice::Missing, locale)
     } else {
         next.run(request).await
     };
-    // A wrong method is answered like a wrong link, in every byte.
-    response.headers_mut().remove(header::ALLOW);
     pages::protect(response.headers_mut());
     gateway.parts.meter.answered(route, response.status().as_u16());
     response
+}
+
+/// Whether a route has a method. A wrong one is answered like a wrong link, in
+/// every byte, and without the list of right ones.
+fn has_method(route: &str, method: &Method) -> bool {
+    if route == OPEN { method == Method::POST } else { [Method::GET, Method::HEAD].contains(method) }
 }
 
 /// The name of a route for counters: the pattern, never the path.
 fn route_name(pattern: &str) -> &'static str {
     match pattern {
         "/d/{token}" => "/d",
-        "/o" => "/o",
+        OPEN => OPEN,
         "/v/{session}" => "/v",
         "/v/{session}/file" => "/v/file",
         "/v/{session}/download" => "/v/download",

@@ -18,7 +18,7 @@ use kakitome::{
     clock::{Clock, HandClock},
     crypto::{CryptoError, DeliveryKey, LinkToken, delivery::artifact_aad, prints, stream, wrap},
     domain::{
-        ids::{EventId, Epoch, JobId, TenantId},
+        ids::{Epoch, JobId, TenantId},
         job::Channel,
         locale::Locale,
         log::{Actor, Kind},
@@ -34,6 +34,7 @@ use kakitome::{
         ledger::{self, DetailKey, EventDraft, EventRow, Scribe, StoredEvent},
         links::{self, LinkRow},
         outbox::OutboxRow,
+        retention::{self, PurgeJob},
         work::{self, DispatchedJob, NewLink, Next, SealedJob},
     },
 };
@@ -43,11 +44,11 @@ use zeroize::Zeroizing;
 
 /// Breaks the database at one point.
 #[derive(Debug, Default)]
-pub struct Breaker(Mutex<Option<&'static str>>);
+pub(crate) struct Breaker(Mutex<Option<&'static str>>);
 
 impl Breaker {
     /// From now on everything fails at `point`; `None` heals.
-    pub fn at(&self, point: Option<&'static str>) {
+    pub(crate) fn at(&self, point: Option<&'static str>) {
         *self.0.lock().unwrap() = point;
     }
 }
@@ -72,10 +73,10 @@ impl TenantDirectory for Names {
 
 /// Counts what it is told.
 #[derive(Debug, Default)]
-pub struct Ear {
-    pub guesses: AtomicUsize,
-    pub first_opens: AtomicUsize,
-    pub answers: Mutex<Vec<(&'static str, u16)>>,
+pub(crate) struct Ear {
+    pub(crate) guesses: AtomicUsize,
+    pub(crate) first_opens: AtomicUsize,
+    pub(crate) answers: Mutex<Vec<(&'static str, u16)>>,
 }
 
 impl gateway::Meter for Ear {
@@ -112,8 +113,8 @@ impl api::Announce for Herald {
         _: JobId,
         _: Option<&Personal>,
         _: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError> {
-        Ok(None)
+    ) -> Option<OutboxRow> {
+        None
     }
 }
 
@@ -139,23 +140,23 @@ impl api::Desk for Counter {
 }
 
 /// The house.
-pub struct House {
+pub(crate) struct House {
     /// The address of the pages, without a slash at its end.
-    pub url: String,
+    pub(crate) url: String,
     /// The address of the interface.
-    pub api_url: String,
-    pub client: reqwest::Client,
-    pub db: Db,
-    pub keys: KeyRing,
-    pub blobs: Blobs,
-    pub clock: Arc<HandClock>,
-    pub entropy: Entropy,
-    pub scribe: Scribe,
-    pub breaker: Arc<Breaker>,
-    pub gateway: Gateway,
-    pub ear: Arc<Ear>,
-    pub epoch: Epoch,
-    pub folder: tempfile::TempDir,
+    pub(crate) api_url: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) db: Db,
+    pub(crate) keys: KeyRing,
+    pub(crate) blobs: Blobs,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) entropy: Entropy,
+    pub(crate) scribe: Scribe,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) gateway: Gateway,
+    pub(crate) ear: Arc<Ear>,
+    pub(crate) epoch: Epoch,
+    pub(crate) folder: tempfile::TempDir,
     servers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -167,21 +168,21 @@ impl Drop for House {
 
 /// A delivery with a link.
 #[derive(Clone)]
-pub struct Delivery {
-    pub job: JobId,
-    pub tenant: TenantId,
+pub(crate) struct Delivery {
+    pub(crate) job: JobId,
+    pub(crate) tenant: TenantId,
     /// The token as it stands in the mail.
-    pub token: String,
-    pub pdf: Vec<u8>,
+    pub(crate) token: String,
+    pub(crate) pdf: Vec<u8>,
 }
 
 /// What a delivery is made with.
-pub struct Order {
-    pub tenant: &'static str,
-    pub max_opens: i64,
-    pub pdf: Vec<u8>,
-    pub locale: Locale,
-    pub number: &'static str,
+pub(crate) struct Order {
+    pub(crate) tenant: &'static str,
+    pub(crate) max_opens: i64,
+    pub(crate) pdf: Vec<u8>,
+    pub(crate) locale: Locale,
+    pub(crate) number: &'static str,
 }
 
 impl Default for Order {
@@ -191,12 +192,12 @@ impl Default for Order {
 }
 
 /// The token of `acme`.
-pub const ACME: &str = "acme-token-0123456789-0123456789-01";
+pub(crate) const ACME: &str = "acme-token-0123456789-0123456789-01";
 /// The token of `other`.
-pub const OTHER: &str = "other-token-0123456789-0123456789-0";
+pub(crate) const OTHER: &str = "other-token-0123456789-0123456789-0";
 
 /// Bytes that begin like a PDF and do not repeat.
-pub fn pdf(length: usize) -> Vec<u8> {
+pub(crate) fn pdf(length: usize) -> Vec<u8> {
     let mut bytes = b"%PDF-1.7\n".to_vec();
     let mut state = 88_172_645_463_325_252_u64;
     while bytes.len() < length {
@@ -210,13 +211,13 @@ pub fn pdf(length: usize) -> Vec<u8> {
 }
 
 /// A tenant's id.
-pub fn tenant(name: &str) -> TenantId {
+pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::parse(name).unwrap()
 }
 
 /// A new database on the test server, if there is one.
 #[expect(clippy::disallowed_methods, reason = "a test's setting")]
-pub fn postgres_url() -> Option<String> {
+pub(crate) fn postgres_url() -> Option<String> {
     let Ok(server) = std::env::var("KAKITOME_TEST_POSTGRES") else {
         eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server");
         return None;
@@ -232,14 +233,14 @@ pub fn postgres_url() -> Option<String> {
 
 impl House {
     /// A house on a fresh SQLite file.
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("office.db").display());
         Self::on(url, folder).await
     }
 
     /// A house on the database at `url`.
-    pub async fn on(url: String, folder: tempfile::TempDir) -> Self {
+    pub(crate) async fn on(url: String, folder: tempfile::TempDir) -> Self {
         let start = "2026-11-21T03:00:00Z".parse().unwrap();
         let clock = Arc::new(HandClock::starting_at(start));
         let entropy = Entropy::from_os().unwrap();
@@ -318,7 +319,17 @@ impl House {
     }
 
     /// A dispatched delivery whose link lives for 14 days.
-    pub async fn deliver(&self, order: Order) -> Delivery {
+    pub(crate) async fn deliver(&self, order: Order) -> Delivery {
+        let (job, key) = self.accept(&order, true).await;
+        self.seal_and_send(job, &tenant(order.tenant), &key, &order).await
+    }
+
+    /// A job that is on the books, and held by nobody yet.
+    pub(crate) async fn accept_later(&self, order: Order) -> JobId {
+        self.accept(&order, false).await.0
+    }
+
+    async fn accept(&self, order: &Order, lease: bool) -> (JobId, DeliveryKey) {
         let now = self.clock.now();
         let tenant = tenant(order.tenant);
         let job = JobId(self.entropy.id(now).unwrap());
@@ -363,7 +374,7 @@ impl House {
             trace: None,
             dedupe_print: self.entropy.array().unwrap(),
             payload_mac: self.entropy.array().unwrap(),
-            lease: true,
+            lease,
             evidence: NewEvidence {
                 recipient_index: prints::blind_index(&index, "recipient", "canary@example.jp"),
                 number: Some(order.number.into()),
@@ -380,7 +391,7 @@ impl House {
             event: accepted,
         };
         jobs::accept_now(&self.db, self.epoch, &[new], &[]).await.unwrap();
-        self.seal_and_send(job, &tenant, &key, &order).await
+        (job, key)
     }
 
     async fn seal_and_send(
@@ -434,55 +445,61 @@ impl House {
     }
 
     /// A row of the log about a delivery.
-    pub fn told(&self, tenant: &TenantId, job: JobId, kind: Kind, actor: Actor) -> EventRow {
+    pub(crate) fn told(&self, tenant: &TenantId, job: JobId, kind: Kind, actor: Actor) -> EventRow {
         self.scribe.event(EventDraft::of_job(tenant, job, self.clock.now(), kind, actor)).unwrap()
     }
 
     /// The row of a delivery's link.
-    pub async fn link(&self, delivery: &Delivery) -> LinkRow {
+    pub(crate) async fn link(&self, delivery: &Delivery) -> LinkRow {
         let mut tx = self.db.read().await.unwrap();
         let (day, print) = links::of_job(&mut tx, delivery.job).await.unwrap().remove(0);
         links::find(&mut tx, day, &print).await.unwrap().unwrap()
     }
 
     /// What the log says about a delivery, oldest first.
-    pub async fn log(&self, delivery: &Delivery) -> Vec<StoredEvent> {
+    pub(crate) async fn log(&self, delivery: &Delivery) -> Vec<StoredEvent> {
         let mut tx = self.db.read().await.unwrap();
         ledger::of_job(&mut tx, None, delivery.job).await.unwrap()
     }
 
     /// How often the log says `kind` about a delivery.
-    pub async fn said(&self, delivery: &Delivery, kind: Kind) -> usize {
+    pub(crate) async fn said(&self, delivery: &Delivery, kind: Kind) -> usize {
         self.log(delivery).await.iter().filter(|event| event.row.kind == kind).count()
     }
 
-    /// Appends nothing but an id, to see that events are ordered.
-    pub fn mark(&self) -> EventId {
-        EventId(self.entropy.id(self.clock.now()).unwrap())
-    }
-
     /// Takes a document back.
-    pub async fn recall(&self, delivery: &Delivery) {
+    pub(crate) async fn recall(&self, delivery: &Delivery) {
         let event = self.told(&delivery.tenant, delivery.job, Kind::Recalled, Actor::Operator);
         let mut tx = self.db.begin().await.unwrap();
         work::recall(&mut tx, delivery.job, self.clock.now(), event, &[]).await.unwrap();
         tx.commit().await.unwrap();
     }
 
+    /// Destroys a delivery's rows, as on its day.
+    pub(crate) async fn purge(&self, delivery: &Delivery) {
+        let event = self.told(&delivery.tenant, delivery.job, Kind::Purged, Actor::Retention);
+        let item = PurgeJob { id: delivery.job, reason: None, event };
+        let mut tx = self.db.begin().await.unwrap();
+        let now = self.clock.now();
+        let gone = retention::purge(&mut tx, now, &[item], &[]).await.unwrap();
+        assert_eq!(gone, [delivery.job], "purged");
+        tx.commit().await.unwrap();
+    }
+
     /// Fetches a path of the pages.
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
     /// Fetches a link's page and gives the nonce of its form.
-    pub async fn nonce(&self, delivery: &Delivery) -> String {
+    pub(crate) async fn nonce(&self, delivery: &Delivery) -> String {
         let page = self.get(&format!("/d/{}", delivery.token)).await.text().await.unwrap();
         let at = page.find("name=\"nonce\" value=\"").unwrap() + 20;
         page[at..].split('"').next().unwrap().to_owned()
     }
 
     /// Sends the form of a link's page, as a browser would.
-    pub async fn press(&self, delivery: &Delivery, nonce: &str) -> reqwest::Response {
+    pub(crate) async fn press(&self, delivery: &Delivery, nonce: &str) -> reqwest::Response {
         self.form(&[("token", &delivery.token), ("nonce", nonce), ("lang", "en")], &[
             ("origin", &self.url),
             ("sec-fetch-site", "same-origin"),
@@ -491,7 +508,7 @@ impl House {
     }
 
     /// Sends a form with these fields and headers.
-    pub async fn form(
+    pub(crate) async fn form(
         &self,
         fields: &[(&str, &str)],
         headers: &[(&'static str, &str)],
@@ -509,7 +526,7 @@ impl House {
     }
 
     /// Opens a delivery and gives the path of its session.
-    pub async fn open(&self, delivery: &Delivery) -> String {
+    pub(crate) async fn open(&self, delivery: &Delivery) -> String {
         let nonce = self.nonce(delivery).await;
         let response = self.press(delivery, &nonce).await;
         assert_eq!(response.status(), 303, "the button works");
