@@ -9,6 +9,7 @@ use super::{
     events::EventMaker,
     metrics::Metrics,
     office::{LeaseWatch, Office, Press, Queues},
+    steps::suspects::Suspects,
 };
 use crate::{
     blobs::Blobs,
@@ -169,7 +170,7 @@ pub fn broker(settings: &config::Broker, name: &str) -> anyhow::Result<BrokerSet
 pub fn relay(settings: &config::Mail) -> anyhow::Result<RelaySettings> {
     let mut relay = RelaySettings::new(settings.relay.clone(), settings.port);
     relay.tls = match settings.tls {
-        config::MailTls::Starttls => TlsMode::StartTls,
+        config::MailTls::Starttls => TlsMode::Required,
         config::MailTls::Tls => TlsMode::Implicit,
         config::MailTls::None => TlsMode::None,
     };
@@ -257,6 +258,7 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         scribe: Scribe::new(entropy.clone()),
         press,
         composer: Composer::new()?,
+        suspects: Suspects::open(&journals, epoch)?,
         journal: Arc::new(journal),
         events: EventMaker::new(Arc::clone(&config), outbox_key, entropy.clone()),
         verp_key: keys.verp_key().await?,

@@ -248,16 +248,12 @@ impl AmqpIntake {
             message.body.clone()
         } else {
             let keys = &self.office.keys;
-            let (pair, aad) = match tenant {
-                Some(tenant) => (keys.sealing_pair(tenant).await?, tenant.as_str()),
-                None => (keys.office_pair().await?, "-"),
+            let pair = match tenant {
+                Some(tenant) => keys.sealing_pair(tenant).await?,
+                None => keys.office_pair().await?,
             };
-            sealed_body::seal_body(
-                &pair.public(),
-                aad.as_bytes(),
-                &message.body,
-                &self.office.entropy,
-            )?
+            let entropy = &self.office.entropy;
+            sealed_body::seal_body(&pair.public(), tenant, &message.body, entropy)?
         };
         // The same name for the same message, should a crash publish it twice.
         let id = message.message_id.clone().unwrap_or_else(|| {

@@ -14,6 +14,7 @@ use super::{
     events::EventMaker,
     metrics::Metrics,
     queue::{FairQueue, InFlight, Queue},
+    steps::suspects::Suspects,
 };
 use crate::{
     blobs::Blobs,
@@ -93,6 +94,8 @@ pub struct Office {
     pub composer: Composer,
     /// The local journal of mails under way.
     pub journal: Arc<Journal>,
+    /// Who is on the press, should we die.
+    pub suspects: Suspects,
     /// Makes result events for those who asked.
     pub events: EventMaker,
     /// The key of bounce addresses.

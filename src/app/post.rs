@@ -26,9 +26,9 @@ use crate::{
     },
     domain::{
         calendar::{
-            cutoff::{CutOff, OutsideCalendar},
+            cutoff::CutOff,
             holidays::Holidays,
-            retention::RetentionClock,
+            retention::{OutsideCalendar, RetentionClock},
         },
         personal::Personal,
     },

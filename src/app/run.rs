@@ -79,8 +79,8 @@ pub fn work_services(
     carriers: Carriers,
 ) -> anyhow::Result<Vec<Box<dyn Service>>> {
     let mut services: Vec<Box<dyn Service>> = vec![Box::new(Feed::new(Arc::clone(office)))];
-    for _ in 0..press_threads(office) {
-        services.push(Box::new(PressStep(Arc::clone(office))));
+    for slot in 0..press_threads(office) {
+        services.push(Box::new(PressStep::new(Arc::clone(office), slot)));
     }
     services.push(Box::new(Commit(Arc::clone(office))));
     for carrier in carriers {
@@ -94,11 +94,12 @@ pub fn work_services(
     Ok(services)
 }
 
-fn press_threads(office: &Office) -> usize {
-    match office.config.work.render_threads {
+fn press_threads(office: &Office) -> u64 {
+    let threads = match office.config.work.render_threads {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads,
-    }
+    };
+    u64::try_from(threads).unwrap_or(1)
 }
 
 /// Starts the loops and listeners of the office's roles. `test_carrier` takes
@@ -208,6 +209,7 @@ impl Running {
         let mut tx = office.db.begin().await?;
         workers::stopped(&mut tx, office.epoch, office.clock.now()).await?;
         tx.commit().await?;
+        office.suspects.close();
         Ok(())
     }
 }

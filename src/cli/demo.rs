@@ -30,11 +30,13 @@ pub(super) struct Demo {
     /// was reached, 1 naming the step that was not.
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    log: context::LogArg,
 }
 
 impl Demo {
     pub(super) async fn run(self) -> Outcome {
-        context::log_quietly(LogFormat::Text);
+        context::log(LogFormat::Text, self.log);
         let (dir, temporary) = match self.data.clone() {
             Some(dir) => (std::path::absolute(dir)?, false),
             None => (scratch()?, true),

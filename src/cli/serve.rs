@@ -52,8 +52,8 @@ impl From<RoleArg> for Role {
 
 impl Serve {
     pub(super) async fn run(self) -> Outcome {
-        let config = context::load(&self.config.config)?;
-        context::log(config.office.log_format);
+        let config = context::config(&self.config.config)?;
+        context::log(config.office.log_format, self.config.log);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let roles = if self.role.is_empty() {

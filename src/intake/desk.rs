@@ -62,6 +62,12 @@ pub struct Incoming {
     pub trace: Option<String>,
 }
 
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming").field("body_bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
 /// What became of a message.
 #[derive(Debug)]
 pub enum Verdict {
@@ -261,7 +267,7 @@ impl Desk {
                 return Ok(Err(Refused::from(Refusal::TooLarge)));
             }
             let pair = self.keys.sealing_pair(tenant).await?;
-            match pair.open(tenant.as_str().as_bytes(), &incoming.body) {
+            match pair.open(Some(tenant), &incoming.body) {
                 Ok(plain) => {
                     opened = plain;
                     opened.as_slice()

@@ -134,6 +134,9 @@ fn check_text(
     if length > max {
         return Err("too long");
     }
+    if text.chars().any(is_unprintable) {
+        return Err("control characters and noncharacters are not allowed");
+    }
     if !words.is_empty() && !words.iter().any(|word| word == text) {
         return Err("not one of the allowed words");
     }
@@ -148,6 +151,13 @@ fn check_text(
             Err(_) => Err("a decimal number as a string is expected"),
         },
     }
+}
+
+/// Characters that stand for nothing on paper; line breaks and tabs do.
+pub(super) fn is_unprintable(character: char) -> bool {
+    let code = u32::from(character);
+    let noncharacter = code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code);
+    noncharacter || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
 }
 
 /// Field names are the sender's; what does not look like a name is not echoed.

@@ -131,7 +131,7 @@ pub struct News<'a> {
     /// Which one.
     pub job: JobId,
     /// Why.
-    pub code: Option<&'a str>,
+    pub code: Option<&'static str>,
     /// When.
     pub at: DateTime<Utc>,
 }

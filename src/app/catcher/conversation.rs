@@ -18,7 +18,7 @@ const RECIPIENTS_MAX: usize = 100;
 
 /// Serves one client to its end.
 pub(super) async fn hold(catcher: Catcher, stream: TcpStream) {
-    catcher.shelf().connections = catcher.shelf().connections.saturating_add(1);
+    catcher.count_connection();
     let seats = Arc::clone(&catcher.0.seats);
     let mut input = Input::new(Box::new(stream), catcher.0.settings.idle_max);
     let Ok(_seat) = seats.try_acquire() else {

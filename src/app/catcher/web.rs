@@ -69,14 +69,14 @@ pub(super) fn router(catcher: Catcher, base: &str) -> Router {
 
 async fn list_page(State(desk): State<Desk>, Query(paging): Query<Paging>) -> Response {
     let list = desk.list(&paging);
-    desk.page("list", context! { base => &*desk.base, list => Value::from(Serde(list)) })
+    desk.page("list", context! { base => desk.base(), list => Value::from(Serde(list)) })
 }
 
 async fn mail_page(State(desk): State<Desk>, Path(number): Path<u64>) -> Response {
     let Some(page) = desk.open(number) else { return gone() };
     let pieces = Value::from(Serde(pieces(&page.text)));
     let mail = Value::from(Serde(&page));
-    desk.page("mail", context! { base => &*desk.base, mail => mail, pieces => pieces })
+    desk.page("mail", context! { base => desk.base(), mail => mail, pieces => pieces })
 }
 
 async fn mail_html(State(desk): State<Desk>, Path(number): Path<u64>) -> Response {
@@ -84,7 +84,11 @@ async fn mail_html(State(desk): State<Desk>, Path(number): Path<u64>) -> Respons
     // `sandbox` here too, for a reader who opens the frame by itself.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                   sandbox allow-popups allow-popups-to-escape-sandbox";
-    let html = format!("<base target=\"_blank\">{}", page.html);
+    let base = "<base target=\"_blank\">";
+    let html = match page.html.split_once("<head>") {
+        Some((before, after)) => format!("{before}<head>{base}{after}"),
+        None => format!("{base}{}", page.html),
+    };
     (head(policy), Html(html)).into_response()
 }
 
@@ -130,6 +134,11 @@ impl Desk {
         let more = fitting.next().is_some();
         let older = rows.last().filter(|_| more).map(|row| row.number);
         List { caught: self.catcher.caught(), mails: rows, older }
+    }
+
+    /// The base as the operator wrote it, slashes and all.
+    fn base(&self) -> Value {
+        Value::from_safe_string(self.base.to_string())
     }
 
     fn open(&self, number: u64) -> Option<Page> {

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Demo;
 use crate::{
-    app::worker::wait,
+    app::{catcher::Catcher, worker::wait},
     clock::{Clock as _, HandClock},
     domain::{ids::JobId, log::Kind, stage::Stage},
     store::{
@@ -140,8 +140,9 @@ impl Walk<'_> {
         let public = self.demo.running.office.config.office.public_url.clone();
         let link = self
             .until("a mail with a link", async || {
-                let mail = self.demo.catcher.mails().into_iter().next();
-                Ok(mail.and_then(|mail| link_in(&mail.bytes, &public)))
+                let mails = self.demo.catcher.mails();
+                let links = mails.iter().flat_map(|mail| Catcher::links_of(mail));
+                Ok(links.into_iter().find(|link| link.starts_with(&format!("{public}/d/"))))
             })
             .await?;
         let page = self.demo.mail_page;
@@ -184,7 +185,8 @@ impl Walk<'_> {
             answer.status()
         );
         let place = answer.headers().get(header::LOCATION).context("no place to look at it")?;
-        let file = http.get(format!("{public}{}/file", place.to_str()?)).send().await?;
+        let place = place.to_str()?.split('?').next().unwrap_or_default();
+        let file = http.get(format!("{public}{place}/file")).send().await?;
         anyhow::ensure!(file.status() == StatusCode::OK, "the file answers {}", file.status());
         let bytes = file.bytes().await?;
         anyhow::ensure!(bytes.starts_with(b"%PDF-"), "what came is not a PDF");
@@ -239,13 +241,13 @@ impl Walk<'_> {
         use Kind as K;
         let wanted = [
             (mail, vec![K::Accepted, K::Sealed, K::Dispatched, K::Opened, K::Downloaded, K::Purged]),
-            (letter, vec![K::Accepted, K::Sealed, K::HandedOver, K::PartnerAccepted, K::Posted, K::Purged]),
+            (letter, vec![K::Accepted, K::Sealed, K::HandedOver, K::Dispatched, K::Posted, K::Purged]),
         ];
         let mut seen = Vec::new();
         for (job, kinds) in wanted {
             let mut tx = self.demo.running.office.db.read().await?;
             let events = ledger::of_job(&mut tx, None, job).await?;
-            let told: Vec<&str> = events.iter().map(|event| event.kind.word()).collect();
+            let told: Vec<&str> = events.iter().map(|event| event.row.kind.word()).collect();
             for kind in kinds {
                 anyhow::ensure!(told.contains(&kind.word()), "{} is not in the log", kind.word());
             }
@@ -290,16 +292,6 @@ fn stage_words(row: &JobRow) -> String {
         Some(reason) => format!("{} ({reason})", row.stage.word()),
         None => row.stage.word().to_owned(),
     }
-}
-
-/// The link in a mail's text part: base64 or quoted-printable of no matter,
-/// the address is found after decoding.
-fn link_in(mail: &[u8], public: &str) -> Option<String> {
-    let text = crate::app::catcher::text_of(mail)?;
-    let start = text.find(&format!("{public}/d/"))?;
-    let link: String =
-        text.get(start..)?.chars().take_while(|c| !c.is_whitespace() && *c != '>').collect();
-    Some(link)
 }
 
 /// The value of a hidden field of a form.

@@ -19,7 +19,7 @@ use crate::{
         queue::Queue,
         worker::{Service, Tick, TickFuture},
     },
-    dispatch::email::{Carrier, Fate, Outcome},
+    dispatch::email::{Carrier, Fate},
 };
 
 /// Mails taken by one tick: few, so that others find work too.

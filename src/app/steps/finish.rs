@@ -313,6 +313,7 @@ pub(super) async fn ambiguous(
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
     let Purge { purge_at, purge_day, .. } = purge;
+    let rewrapped = rewrapped.as_deref();
     work::ambiguous(&mut tx, job, at, purge_at, purge_day, rewrapped, event, &outbox).await?;
     tx.commit().await?;
     Ok(())

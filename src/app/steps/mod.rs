@@ -10,4 +10,5 @@ pub mod finish;
 pub mod press;
 pub mod recover;
 pub mod relay;
+pub mod suspects;
 pub mod tend;

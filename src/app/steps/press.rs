@@ -48,7 +48,17 @@ use crate::{
 
 /// Renders and seals jobs.
 #[derive(Debug)]
-pub struct PressStep(pub Arc<Office>);
+pub struct PressStep {
+    office: Arc<Office>,
+    slot: u64,
+}
+
+impl PressStep {
+    /// The press thread of this number.
+    pub fn new(office: Arc<Office>, slot: u64) -> Self {
+        Self { office, slot }
+    }
+}
 
 impl Service for PressStep {
     fn name(&self) -> &'static str {
@@ -56,11 +66,11 @@ impl Service for PressStep {
     }
 
     fn tick(&mut self) -> TickFuture<'_> {
-        Box::pin(press(Arc::clone(&self.0)))
+        Box::pin(press(Arc::clone(&self.office), self.slot))
     }
 
     fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.0.queues.ready.bell())
+        Some(self.office.queues.ready.bell())
     }
 
     fn finishes(&self) -> bool {
@@ -75,7 +85,7 @@ struct Keys {
     mail: Arc<Key>,
 }
 
-async fn press(office: Arc<Office>) -> anyhow::Result<Tick> {
+async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
     let chunk = office.config.work.render_chunk;
     if office.queues.pressed.room() < chunk {
         return Ok(Tick::Idle);
@@ -95,7 +105,13 @@ async fn press(office: Arc<Office>) -> anyhow::Result<Tick> {
     let jobs: Vec<_> = batch.iter().map(|ready| ready.delivery.job).collect();
     let inside = Arc::clone(&office);
     let work = tokio::task::spawn_blocking(move || {
-        batch.into_iter().map(|ready| press_safely(&inside, &keys, ready, now)).collect::<Vec<_>>()
+        let press = |ready: Ready| {
+            inside.suspects.enter(slot, ready.delivery.job);
+            press_safely(&inside, &keys, ready, now)
+        };
+        let results: Vec<_> = batch.into_iter().map(press).collect();
+        inside.suspects.leave(slot);
+        results
     });
     let results = match work.await {
         Ok(results) => results,

@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     app::{
         office::Office,
+        steps::suspects,
         worker::{Service, Tick, TickFuture},
     },
     crypto::delivery::DeliveryKey,
@@ -59,6 +60,8 @@ struct Testimony {
     told: HashSet<Epoch>,
     accepted: HashMap<JobId, DateTime<Utc>>,
     open_dots: HashSet<JobId>,
+    /// Jobs that were on the press.
+    suspects: HashSet<JobId>,
 }
 
 impl Recover {
@@ -73,18 +76,22 @@ impl Recover {
         let abandoned = self.abandoned()?;
         let mut testimony = Testimony::default();
         for journal in &abandoned {
-            if journal.same_boot {
+            if journal.same_boot && journal.intact {
                 testimony.told.insert(journal.epoch);
             }
             testimony.accepted.extend(journal.accepted.iter().copied());
             testimony.open_dots.extend(journal.open_dots.iter().copied());
+            testimony.suspects.extend(suspects::of_the_dead(&self.journals, journal.epoch));
             // Whose lock is free is dead, whatever its heartbeat says.
             let mut tx = office.db.begin().await?;
             workers::stopped(&mut tx, journal.epoch, now).await?;
             tx.commit().await?;
         }
+        let mut tx = office.db.begin().await?;
+        workers::declare_dead(&mut tx, office.epoch, now).await?;
+        tx.commit().await?;
         let mut tx = office.db.read().await?;
-        let leases = workers::dead_leases(&mut tx, now, AT_ONCE).await?;
+        let leases = workers::dead_leases(&mut tx, AT_ONCE).await?;
         drop(tx);
         let count = leases.len();
         let mut waiting = HashSet::new();
@@ -97,6 +104,7 @@ impl Recover {
         if count < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             for journal in abandoned {
                 if !waiting.contains(&journal.epoch) {
+                    suspects::forget(&self.journals, journal.epoch);
                     journal.finish()?;
                 }
             }
@@ -118,7 +126,7 @@ impl Recover {
     ) -> anyhow::Result<bool> {
         let office = &self.office;
         let Some(since) = lease.sending_since else {
-            self.release(&lease, now).await?;
+            self.release(&lease, testimony.suspects.contains(&lease.job), now).await?;
             return Ok(true);
         };
         if let Some(at) = testimony.accepted.get(&lease.job) {
@@ -126,7 +134,7 @@ impl Recover {
         } else if testimony.open_dots.contains(&lease.job) {
             self.is_unknown(&lease, since).await?;
         } else if testimony.told.contains(&lease.epoch) {
-            self.release(&lease, now).await?;
+            self.release(&lease, testimony.suspects.contains(&lease.job), now).await?;
         } else if now.signed_duration_since(since) < ELSEWHERE {
             return Ok(false);
         } else {
@@ -140,11 +148,17 @@ impl Recover {
 
     /// Nothing left the house: the work goes on, unless this job has ended too
     /// many processes already.
-    async fn release(&self, lease: &DeadLease, now: DateTime<Utc>) -> anyhow::Result<()> {
+    async fn release(
+        &self,
+        lease: &DeadLease,
+        suspect: bool,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
         let office = &self.office;
-        let crashes = u32::try_from(lease.crashes).unwrap_or(u32::MAX).saturating_add(1);
+        let crashes =
+            u32::try_from(lease.crashes).unwrap_or(u32::MAX).saturating_add(u32::from(suspect));
         let mut tx = office.db.begin().await?;
-        if crashes >= office.config.work.crashes_max {
+        if suspect && crashes >= office.config.work.crashes_max {
             let code = Reason::Poisoned.code();
             let event = office.scribe.event(EventDraft {
                 tenant: &lease.tenant,
@@ -170,7 +184,7 @@ impl Recover {
             work::park(&mut tx, Some(lease.epoch), lease.job, code, event, &outbox).await?;
             office.metrics.parked(code);
         } else {
-            workers::release_dead(&mut tx, lease.job, lease.epoch, now).await?;
+            workers::release_dead(&mut tx, lease.job, lease.epoch, now, suspect).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -228,7 +242,16 @@ impl Recover {
         })?;
         let outbox = self.news(&row, EventKind::Ambiguous, since)?;
         let mut tx = office.db.begin().await?;
-        work::ambiguous(&mut tx, row.id, since, purge_at, purge_day, rewrapped, event, &outbox)
+        work::ambiguous(
+                &mut tx,
+                row.id,
+                since,
+                purge_at,
+                purge_day,
+                rewrapped.as_deref(),
+                event,
+                &outbox,
+            )
             .await?;
         tx.commit().await?;
         office.metrics.ambiguous();

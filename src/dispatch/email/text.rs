@@ -8,16 +8,20 @@
 use super::compose::{Fault, Field};
 
 /// The longest text of one field, in characters.
-const LENGTH_MAX: usize = 500;
+const LENGTH_MAX: usize = 200;
+
+/// The longest subject: the standard one holds three other fields.
+const SUBJECT_MAX: usize = 700;
 
 /// Checks one line of text that people will read.
 ///
-/// Refused: nothing at all or only blanks, more than 500 characters, control
+/// Refused: nothing at all or only blanks, more than 200 characters, control
 /// characters of both sets, line and paragraph separators, invisible marks and
 /// changes of direction, tag characters, and `=?`, which opens an encoded word.
 pub(super) fn check(field: Field, text: &str) -> Result<(), Fault> {
+    let length_max = if field == Field::Subject { SUBJECT_MAX } else { LENGTH_MAX };
     let fits = !text.trim().is_empty()
-        && text.chars().take(LENGTH_MAX.saturating_add(1)).count() <= LENGTH_MAX
+        && text.chars().take(length_max.saturating_add(1)).count() <= length_max
         && !text.contains("=?")
         && !text.chars().any(is_hostile);
     if fits { Ok(()) } else { Err(Fault::BadText { field }) }
@@ -115,8 +119,8 @@ mod tests {
             let refused = Err(Fault::BadText { field: Field::Subject });
             assert_eq!(check(Field::Subject, text), refused, "{text:?} must be refused");
         }
-        assert!(check(Field::Title, &"あ".repeat(500)).is_ok(), "500 characters fit");
-        assert!(check(Field::Title, &"あ".repeat(501)).is_err(), "501 do not");
+        assert!(check(Field::Title, &"あ".repeat(200)).is_ok(), "200 characters fit");
+        assert!(check(Field::Title, &"あ".repeat(201)).is_err(), "201 do not");
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! and its last line must come before its time is over, however slowly it
 //! drips.
 
-use std::{fmt::Write as _, future::Future, io, time::Duration};
+use std::{future::Future, io, pin::Pin, task::Poll, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::timeout,
 };
 
@@ -48,14 +48,36 @@ impl Wire {
     }
 
     /// The bare stream, for the TLS handshake. Refused when something arrived
-    /// already: whatever it is, it was not protected (CVE-2011-0411).
+    /// already: whatever it is, it was not protected ("Why TLS Is Better
+    /// Without STARTTLS", USENIX Security 2021).
     pub(super) fn into_stream(self) -> Result<Box<dyn Duplex>, Trouble> {
         if self.has_leftover() { Err(Trouble::OutOfTurn) } else { Ok(self.stream) }
     }
 
     /// Whether the server said more than was read.
-    pub(super) fn has_leftover(&self) -> bool {
+    fn has_leftover(&self) -> bool {
         self.read < self.inbox.len()
+    }
+
+    /// Makes sure, without waiting, that the server said nothing that it was
+    /// not asked for and has not hung up. What is still on its way cannot be
+    /// seen.
+    pub(super) async fn expect_silence(&mut self) -> Result<(), Trouble> {
+        if self.has_leftover() {
+            return Err(Trouble::OutOfTurn);
+        }
+        let mut byte = [0; 1];
+        let stream = &mut self.stream;
+        std::future::poll_fn(move |cx| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            Poll::Ready(match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => Ok(()),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(Trouble::Closed),
+                Poll::Ready(Ok(())) => Err(Trouble::OutOfTurn),
+                Poll::Ready(Err(error)) => Err(trouble(&error)),
+            })
+        })
+        .await
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Trouble> {
@@ -137,9 +159,8 @@ impl Line {
     fn parse(line: &[u8]) -> Result<Self, Trouble> {
         let (digits, rest) = line.split_at_checked(3).ok_or(Trouble::NotSmtp)?;
         let digits = std::str::from_utf8(digits).map_err(|_| Trouble::NotSmtp)?;
-        let code = match digits.parse::<u16>() {
-            Ok(code @ 200..=599) => code,
-            Ok(_) | Err(_) => return Err(Trouble::NotSmtp),
+        let Ok(code @ 200..=599) = digits.parse::<u16>() else {
+            return Err(Trouble::NotSmtp);
         };
         let (last, text) = match rest {
             [] => (true, rest),
@@ -179,8 +200,7 @@ impl From<Raw> for Reply {
                 c if c.is_control()
                     || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
                 {
-                    // Writing to a String cannot fail.
-                    let _: Result<(), std::fmt::Error> = write!(text, "{}", c.escape_unicode());
+                    text.extend(c.escape_unicode());
                 }
                 c => text.push(c),
             }

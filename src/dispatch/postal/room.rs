@@ -121,7 +121,7 @@ pub struct News<'a> {
     /// The sender's own words, where they are at hand.
     pub reference: Option<&'a str>,
     /// Why.
-    pub code: Option<&'a str>,
+    pub code: Option<&'static str>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -210,7 +210,7 @@ impl PostRoom {
         &self,
         job: &JobRow,
         kind: EventKind,
-        code: Option<&str>,
+        code: Option<&'static str>,
         at: DateTime<Utc>,
     ) -> Result<Option<OutboxRow>, RoomError> {
         let personal = match (self.delivery_key(job).await?, &job.personal) {
@@ -232,7 +232,7 @@ impl PostRoom {
         job: &JobRow,
         kind: Kind,
         actor: Actor,
-        code: Option<&str>,
+        code: Option<&'static str>,
         at: DateTime<Utc>,
         facts: Vec<(&'static str, Fact)>,
     ) -> Result<EventRow, RoomError> {

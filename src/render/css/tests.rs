@@ -1,1 +1,110 @@
-//! To be written.
+use super::{Sheet, cascade::Styles, style::Display, value::Rgb};
+use crate::render::{dom::Tree, error::RenderError};
+
+fn refused(css: &str) -> (String, Option<u32>) {
+    match Sheet::parse(css) {
+        Err(RenderError::TemplateFailed { what, line }) => (what, line),
+        other => panic!("{css:?} was not refused: {other:?}"),
+    }
+}
+
+fn style_of<T>(
+    css: &str,
+    html: &str,
+    tag: crate::render::dom::Tag,
+    get: impl Fn(&super::style::Style) -> T,
+) -> Vec<T> {
+    let sheet = Sheet::parse(css).unwrap();
+    let tree = Tree::parse(html).unwrap();
+    let styles = Styles::of(&tree, &sheet);
+    (0..tree.nodes.len() as u32)
+        .filter(|node| tree.node(*node).tag == Some(tag))
+        .map(|node| get(styles.style(node)))
+        .collect()
+}
+
+#[test]
+fn what_is_not_understood_is_refused_with_its_line() {
+    let cases = [
+        ("p { color: red }\np {\n  float: left;\n}", "unknown property", 3),
+        ("p { margin: 3vw }", "unknown unit", 1),
+        ("\n\np { display: grid }", "unknown word", 3),
+        ("p:hover { color: red }", "unknown pseudo-class", 1),
+        ("p::before { color: red }", "pseudo-class", 1),
+        ("\nblink { color: red }", "unknown element", 2),
+        ("p[lang] { color: red }", "selector", 1),
+        ("p + p { color: red }", "selector", 1),
+        ("@media print { p { color: red } }", "unknown @-rule", 1),
+        ("@import url(https://example.invalid/x.css);", "unknown @-rule", 1),
+        ("p { background: url(x.png) }", "colour", 1),
+        ("p { color: rgba(0, 0, 0, 0.5) }", "colour", 1),
+        ("p { color: red !important }", "more follows", 1),
+        ("p { color: red blue }", "more follows", 1),
+        ("p { width: var(--missing) }", "custom property", 1),
+        ("@page {\n  size: letter;\n}", "A4", 2),
+        ("@page { @left-top { content: \"x\" } }", "margin box", 1),
+        ("p { color: red", "", 0),
+    ];
+    for (css, what, line) in cases {
+        if line == 0 {
+            // CSS closes open blocks at the end of the file; so do we.
+            assert!(Sheet::parse(css).is_ok(), "{css:?}");
+            continue;
+        }
+        let (said, at) = refused(css);
+        assert!(said.contains(what), "{css:?}: {said:?} does not say {what:?}");
+        assert_eq!(at, Some(line), "{css:?}: the line");
+    }
+}
+
+#[test]
+fn the_more_specific_rule_wins_and_then_the_later_one() {
+    use crate::render::dom::Tag;
+    let css =
+        ".a { color: #010101 } p { color: #020202 } #x { color: #030303 } .a { color: #040404 }";
+    let html = "<html><p class=\"a\">1</p><p class=\"b\">2</p><p id=\"x\" class=\"a\">3</p></html>";
+    let colors = style_of(css, html, Tag::P, |style| style.color);
+    assert_eq!(colors, [Rgb(4, 4, 4), Rgb(2, 2, 2), Rgb(3, 3, 3)], "by class, by tag, by id");
+}
+
+#[test]
+fn selectors_see_parents_ancestors_and_places() {
+    use crate::render::dom::Tag;
+    let css = "
+        div > p { color: #010101 }
+        div p { letter-spacing: 1pt }
+        p:first-child { font-weight: 700 }
+        p:last-child { display: none }
+        p:nth-child(2n) { background: #020202 }";
+    let html =
+        "<html><div><p>1</p><p>2</p><section><p>3</p></section><p>4</p></div><p>5</p></html>";
+    let seen = style_of(css, html, Tag::P, |style| {
+        (
+            style.color == Rgb(1, 1, 1),
+            style.letter_spacing > 0.5,
+            style.bold,
+            style.display == Display::None,
+            style.background.is_some(),
+        )
+    });
+    let expected = [
+        (true, true, true, false, false),
+        (true, true, false, false, true),
+        (false, true, true, true, false),
+        (true, true, false, true, true),
+        (false, false, false, true, true),
+    ];
+    assert_eq!(seen, expected, "child, descendant, first, last, even");
+}
+
+#[test]
+fn lengths_inherit_as_points_and_em_follows_the_element() {
+    use crate::render::dom::Tag;
+    let css = ":root {\n --gap: 2em;\n}\nhtml { font-size: 10pt } div { font-size: 200% } p { margin: var(--gap) 1rem 10mm 12px }";
+    let html = "<html><div><p>1</p></div></html>";
+    let [top, right, bottom, left] = style_of(css, html, Tag::P, |style| style.margin)[0];
+    assert!((top - 40.0).abs() < 0.01, "2em of 20pt, not {top}");
+    assert!((right - 10.0).abs() < 0.01, "the root's size, not {right}");
+    assert!((bottom - 28.346).abs() < 0.01, "10mm, not {bottom}");
+    assert!((left - 9.0).abs() < 0.01, "12px, not {left}");
+}

@@ -29,7 +29,9 @@ use crate::domain::{
 };
 
 pub mod batches;
+pub mod withdraw;
 
+pub use withdraw::withdraw;
 pub use batches::{
     BatchRow, adopt_batch, batch_handed, make_batch, pieces_of, ready_pieces, unfinished_batches,
 };

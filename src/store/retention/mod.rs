@@ -28,9 +28,11 @@ use crate::domain::{
     stage::{Event, Stage},
 };
 
+pub mod exceptions;
 pub mod months;
 pub mod segments;
 
+pub use exceptions::{due_one, exceptions_on_day};
 pub use months::{drop_month, droppable_months, forget_keys};
 pub use segments::{SegmentRow, close_segments, empty_segments, known_segments, segment_destroyed};
 

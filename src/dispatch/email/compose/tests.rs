@@ -1,4 +1,4 @@
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use mail_parser::{MessageParser, MimeHeaders};
 use proptest::prelude::*;
 
@@ -23,7 +23,10 @@ fn order() -> MailOrder<'static> {
         document_number: Some("INV-2026-0001"),
         contact: Some("03-1234-5678"),
         link_url: LINK_URL,
-        expires_at: (date + TimeDelta::days(30)).with_timezone(&Tz::Asia__Tokyo),
+        expires_at: date
+            .checked_add_signed(TimeDelta::days(30))
+            .unwrap()
+            .with_timezone(&Tz::Asia__Tokyo),
         message_id: "<0190a1b2-c3d4-7abc-8def-0123456789ab.1@send.example.co.jp>",
         date,
         return_path: "b+aaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb@bounce.example.co.jp",
@@ -115,7 +118,9 @@ fn the_headers_are_what_relays_and_programs_expect() {
     assert!(!head.contains("Precedence") && !head.contains("List-Unsubscribe"), "no bulk marks");
     assert!(mail.bytes.is_ascii(), "a relay without 8BITMIME must take it");
     assert!(text.lines().all(|line| line.len() <= 998), "no line is too long");
-    assert!(head.lines().all(|line| line.len() <= 78), "header lines are folded: {head}");
+    let words = head.lines().filter(|line| line.contains("=?"));
+    assert!(words.clone().all(|line| line.len() <= 78), "header lines are folded: {head}");
+    assert!(words.count() >= 4, "names and subject are encoded");
     assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "every line ends in CRLF");
     assert!(text.ends_with("\r\n"), "so does the last");
     let read = MessageParser::default().parse(mail.bytes.as_slice()).unwrap();
@@ -138,6 +143,21 @@ fn an_english_mail_is_readable_as_it_travels() {
     assert_eq!(read.to().unwrap().first().unwrap().name(), Some("Jane O'Neil, Ltd."));
     assert_eq!(read.reply_to().unwrap().first().unwrap().address(), Some("billing@example.co.jp"));
     assert_eq!(read.subject(), Some("Invoice (INV-2026-0001) from Takasaki Trading"));
+}
+
+#[test]
+fn the_buffer_with_the_link_never_grows() {
+    let long = "長".repeat(200);
+    for order in [
+        order(),
+        english(),
+        MailOrder { title: &long, tenant_name: &long, document_number: Some(&long), ..order() },
+    ] {
+        let mail = compose(&order).unwrap();
+        let room = mail.bytes.capacity();
+        // It would have doubled.
+        assert!(room < mail.bytes.len() * 5 / 3 + 1_024, "{room} for {}", mail.bytes.len());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@
 //! and the mail is not sent.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
@@ -170,6 +170,12 @@ impl Journal {
     /// The number of mails whose outcome is not known to be on the books.
     pub fn unbooked(&self) -> usize {
         self.lock().live.len()
+    }
+
+    /// The mails whose outcome is not known to be on the books: they must not
+    /// be given back, because they may have left.
+    pub fn under_way(&self) -> HashSet<JobId> {
+        self.lock().live.keys().copied().collect()
     }
 
     /// Ends the journal at the end of an orderly shutdown: removes it if every
