@@ -107,10 +107,8 @@ pub(super) async fn watch(
     request: Request,
     next: Next,
 ) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("other", |path| route_name(path.as_str()));
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("other", |path| route_name(path.as_str()));
     let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
     let mut response = if !gateway.site.is_meant(request.headers(), request.uri()) {
         gateway.pages.notice(Notice::Elsewhere, locale)
@@ -131,7 +129,11 @@ pub(super) async fn watch(
 /// Whether a route has a method. A wrong one is answered like a wrong link, in
 /// every byte, and without the list of right ones.
 fn has_method(route: &str, method: &Method) -> bool {
-    if route == OPEN { method == Method::POST } else { [Method::GET, Method::HEAD].contains(method) }
+    if route == OPEN {
+        method == Method::POST
+    } else {
+        [Method::GET, Method::HEAD].contains(method)
+    }
 }
 
 /// The name of a route for counters: the pattern, never the path.
@@ -162,8 +164,13 @@ mod tests {
     fn a_site_is_a_scheme_and_a_host() {
         let site = Site::parse("https://DL.example.jp:443/").unwrap();
         assert_eq!(site.origin, "https://dl.example.jp", "as browsers write it");
-        assert_eq!(Site::parse("http://127.0.0.1:8080").unwrap().authority, "127.0.0.1:8080", "with port");
-        for url in ["https://a.jp/x", "ftp://a.jp", "a.jp", "https://u@a.jp", "https://a.jp/?q", ""] {
+        assert_eq!(
+            Site::parse("http://127.0.0.1:8080").unwrap().authority,
+            "127.0.0.1:8080",
+            "with port"
+        );
+        for url in ["https://a.jp/x", "ftp://a.jp", "a.jp", "https://u@a.jp", "https://a.jp/?q", ""]
+        {
             assert_eq!(Site::parse(url), None, "{url}");
         }
     }

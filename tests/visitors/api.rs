@@ -5,7 +5,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
-    house::{ACME, House, OTHER, Order},
+    house::{ACME, House, OTHER},
+    letters::Order,
     on_both,
 };
 
@@ -44,7 +45,8 @@ fn post(house: &House, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilde
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 async fn a_job_is_taken_and_its_place_is_told(house: House) {
-    let (status, headers, body) = answer(post(&house, "\"new\"").header("traceparent", TRACE)).await;
+    let (status, headers, body) =
+        answer(post(&house, "\"new\"").header("traceparent", TRACE)).await;
     assert_eq!((status, body["state"].as_str()), (202, Some("accepted")), "on the books");
     let place = format!("/v1/jobs/{}", body["job"].as_str().unwrap());
     assert_eq!(headers["location"].to_str().unwrap(), place, "where to ask");
@@ -63,7 +65,8 @@ async fn a_refusal_is_a_problem_that_repeats_nothing(house: House) {
     assert!(!body.to_string().contains("canary"), "nothing comes back");
     let large = answer(post(&house, vec![b' '; (1 << 20) + 1])).await;
     assert_eq!((large.0, large.2["code"].as_str()), (413, Some("too_large")), "announced length");
-    let pieces = futures::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100_000])));
+    let pieces =
+        futures::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100_000])));
     let stream = reqwest::Body::wrap_stream(pieces);
     let endless = answer(post(&house, stream)).await;
     assert_eq!((endless.0, endless.2["code"].as_str()), (413, Some("too_large")), "unannounced");
@@ -104,10 +107,7 @@ async fn a_tenant_sees_its_own_jobs_only(house: House) {
     assert!(!body.to_string().contains("カナリア"), "nothing is unsealed");
     let nobodys = "/v1/jobs/01919999-0000-7000-8000-000000000001";
     let unknown = ask(&house, Method::GET, nobodys, ACME).await;
-    for (method, path) in [
-        (Method::GET, path.clone()),
-        (Method::POST, format!("{path}/cancel")),
-    ] {
+    for (method, path) in [(Method::GET, path.clone()), (Method::POST, format!("{path}/cancel"))] {
         let others = ask(&house, method.clone(), &path, OTHER).await;
         assert_eq!((others.0, &others.2), (404, &unknown.2), "{method} {path} of another tenant");
     }
@@ -160,8 +160,7 @@ async fn wrong_methods_and_paths_are_problems(house: House) {
 
 /// Every answer of this file has the shape that docs/openapi.yaml gives it.
 async fn the_answers_are_as_documented(house: House) {
-    let document: Value =
-        serde_saphyr::from_str(include_str!("../../docs/openapi.yaml")).unwrap();
+    let document: Value = serde_saphyr::from_str(include_str!("../../docs/openapi.yaml")).unwrap();
     let schema = |name: &str| {
         let mut schema = document["components"]["schemas"][name].clone();
         schema["components"] = document["components"].clone();

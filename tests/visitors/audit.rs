@@ -8,7 +8,8 @@ use kakitome::{
 };
 
 use crate::{
-    house::{House, Order, tenant},
+    house::{House, tenant},
+    letters::Order,
     on_both,
 };
 

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use kakitome::domain::log::{Fact, Kind, Leaf};
 
 use crate::{
-    house::{Delivery, House, Order, pdf},
+    house::House,
+    letters::{Delivery, Order, pdf},
     on_both,
 };
 
@@ -118,8 +119,7 @@ async fn a_changed_document_is_not_served(house: House) {
 /// Flips a bit of a sealed document on disk.
 async fn flip(house: &House, delivery: &Delivery, at: i64) {
     let mut tx = house.db.read().await.unwrap();
-    let row =
-        kakitome::store::jobs::get(&mut tx, None, delivery.job).await.unwrap().unwrap();
+    let row = kakitome::store::jobs::get(&mut tx, None, delivery.job).await.unwrap().unwrap();
     drop(tx);
     let file = find(house.folder.path(), &row.segment.unwrap().to_string());
     let mut bytes = std::fs::read(&file).unwrap();

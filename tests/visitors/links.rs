@@ -15,10 +15,7 @@ use kakitome::{
     store::jobs,
 };
 
-use crate::{
-    house::{House, Order},
-    on_both,
-};
+use crate::{house::House, letters::Order, on_both};
 
 on_both! {
     what_is_not_ours_gets_one_and_the_same_page
@@ -159,7 +156,10 @@ async fn a_press_opens_counts_and_hides_the_token(house: House) {
     assert_eq!(page.status(), 200, "the document's page");
     let page = page.text().await.unwrap();
     assert!(!page.contains(&delivery.token), "nor is it in the page");
-    assert!(page.contains("請求書 2026年11月分") && page.contains("請求書 2026-11.pdf"), "what it is");
+    assert!(
+        page.contains("請求書 2026年11月分") && page.contains("請求書 2026-11.pdf"),
+        "what it is"
+    );
     assert_eq!(house.link(&delivery).await.opens, 1, "counted");
     assert_eq!(house.said(&delivery, Kind::Opened).await, 1, "on record");
     let nonce = house.nonce(&delivery).await;
@@ -205,7 +205,8 @@ async fn nothing_is_shown_when_the_open_cannot_be_written(house: House) {
     house.breaker.at(Some("committed"));
     assert_eq!(house.press(&delivery, &nonce).await.status(), 503, "we do not know");
     house.breaker.at(None);
-    let (opens, said) = (house.link(&delivery).await.opens, house.said(&delivery, Kind::Opened).await);
+    let (opens, said) =
+        (house.link(&delivery).await.opens, house.said(&delivery, Kind::Opened).await);
     assert_eq!((opens, said), (1, 1), "count and record agree");
     assert_eq!(house.press(&delivery, &nonce).await.status(), 303, "and then it works again");
 }
@@ -285,13 +286,16 @@ async fn what_could_not_be_noted_is_noted_later(house: House) {
     assert_eq!(house.said(&delivery, Kind::PageFetched).await, 1, "and nothing is double");
 }
 
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+                           form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const DOCUMENT_POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; \
+                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 async fn every_page_carries_every_header(house: House) {
     let delivery = house.deliver(Order::default()).await;
     let session = house.open(&delivery).await;
     let style = house.get("/d/x").await.text().await.unwrap().replace("&#x2f;", "/");
     let style = style.split("stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
-    let csp = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-               base-uri 'none'; frame-ancestors 'none'";
     for path in [
         "/d/x".to_owned(),
         format!("/d/{}", delivery.token),
@@ -303,9 +307,8 @@ async fn every_page_carries_every_header(house: House) {
         let response = house.get(&path).await;
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         let is_file = path.ends_with("/file") || path.ends_with("/download");
-        if !is_file {
-            assert_eq!(header("content-security-policy"), csp, "{path}");
-        }
+        let policy = if is_file { DOCUMENT_POLICY } else { PAGE_POLICY };
+        assert_eq!(header("content-security-policy"), policy, "{path}");
         assert_eq!(header("referrer-policy"), "strict-origin", "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("x-robots-tag"), "noindex, nofollow, noarchive, nosnippet", "{path}");
@@ -314,7 +317,8 @@ async fn every_page_carries_every_header(house: House) {
         assert_eq!(header("strict-transport-security"), "max-age=63072000", "{path}");
         assert!(header("permissions-policy").contains("camera=()"), "{path}");
         let caching = header("cache-control");
-        let expected = if path == style { "public, max-age=31536000, immutable" } else { "no-store" };
+        let expected =
+            if path == style { "public, max-age=31536000, immutable" } else { "no-store" };
         assert_eq!(caching, expected, "{path}");
         assert!(!response.headers().contains_key("set-cookie"), "no cookie: {path}");
     }
@@ -330,16 +334,23 @@ async fn the_page_speaks_its_readers_language(house: House) {
         }
         request.send().await.unwrap().text().await.unwrap()
     };
-    let is_english = |page: &str| page.contains("lang=\"en\"") && page.contains("Open the document");
+    let is_english =
+        |page: &str| page.contains("lang=\"en\"") && page.contains("Open the document");
     let is_japanese = |page: &str| page.contains("lang=\"ja\"") && page.contains("文書を開く");
     assert!(is_japanese(&page(&japanese.token, "", None).await), "the delivery's language");
     assert!(is_english(&page(&english.token, "", None).await), "the delivery's language");
     assert!(is_english(&page(&japanese.token, "", Some("en-GB")).await), "the browser's");
     assert!(is_japanese(&page(&english.token, "?lang=ja", Some("en")).await), "the person's");
     let page = page(&japanese.token, "", None).await;
-    assert!(page.contains("2026年12月5日(土) <span class=\"clock\">12:00</span>"), "the day ends there");
+    assert!(
+        page.contains("2026年12月5日(土) <span class=\"clock\">12:00</span>"),
+        "the day ends there"
+    );
     assert!(page.contains("日本時間(JST, UTC+09:00)"), "and in which zone");
-    assert!(!page.contains("請求書") && !page.contains("カナリア"), "title and recipient come later");
+    assert!(
+        !page.contains("請求書") && !page.contains("カナリア"),
+        "title and recipient come later"
+    );
 }
 
 async fn a_name_cannot_break_out_of_the_page(house: House) {
