@@ -43,6 +43,11 @@ use crate::{
     },
 };
 
+/// What the document may do in a browser: nothing. Some browsers show a PDF
+/// inside a page of their own making, which needs an object and inline styles;
+/// the policy of our pages would leave it blank there.
+const POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What an old program calls a document whose own name it could not read.
 const PLAIN_NAME: &str = "document.pdf";
 
@@ -117,9 +122,7 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
     let handing = Handing { found: &found, visitor: &asked.visitor, way, now };
     match gateway.hand_out(&asked.head, &handing, seat).await {
         Ok(response) => response,
-        Err(Fault::Dossier(DossierError::Destroyed)) => {
-            gateway.pages.notice(Notice::Gone, locale)
-        }
+        Err(Fault::Dossier(DossierError::Destroyed)) => gateway.pages.notice(Notice::Gone, locale),
         Err(fault) => {
             // The day may have come between the look into the books and now.
             match gateway.readable(text, now, locale).await {
@@ -153,7 +156,11 @@ impl Inner {
         describe(response.headers_mut(), &personal, handing.way, &etag, &range);
         if status == StatusCode::PARTIAL_CONTENT {
             let last = range.end.saturating_sub(1);
-            insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes {}-{last}/{length}", range.start));
+            insert(
+                response.headers_mut(),
+                header::CONTENT_RANGE,
+                &format!("bytes {}-{last}/{length}", range.start),
+            );
         }
         if head.method == Method::HEAD {
             return Ok(response);
@@ -248,6 +255,7 @@ fn describe(
 ) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/pdf"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     insert(headers, header::ETAG, etag);
     insert(headers, header::CONTENT_DISPOSITION, &disposition(way, &personal.filename));
     let length = range.end.saturating_sub(range.start);
