@@ -53,7 +53,6 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
             keys: office.keys.clone(),
             blobs: office.blobs.clone(),
             clock: Arc::clone(&office.clock),
-            entropy: office.entropy.clone(),
             scribe: office.scribe.clone(),
             tenants: face.clone(),
             announce: face,

@@ -41,6 +41,8 @@ pub mod retention;
 pub mod statements;
 pub mod work;
 pub mod workers;
+#[cfg(test)]
+pub(crate) mod trial;
 
 pub use error::StoreError;
 pub use migrations::Migrated;

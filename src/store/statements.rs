@@ -61,8 +61,10 @@ pub fn all() -> Vec<Statement> {
         super::retention::STATEMENTS,
         super::retention::segments::STATEMENTS,
         super::retention::months::STATEMENTS,
+        super::retention::exceptions::STATEMENTS,
         super::postal::STATEMENTS,
         super::postal::batches::STATEMENTS,
+        super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
     ]
     .concat()
