@@ -24,7 +24,9 @@ fn quoted(text: &str) -> Vec<Vec<String>> {
     for rest in text.split("kakitome ").skip(1) {
         let line = rest.split(['\n', '`', '"', ';', '|']).next().unwrap();
         let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        if words.first().is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        if words
+            .first()
+            .is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
         {
             found.push(words);
         }
@@ -125,7 +127,9 @@ fn every_command_line_in_the_readme_parses() {
             .collect();
         let path = &path[..path.len().min(2)];
         let mut known = commands();
-        known.retain(|one| path.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ") == *one);
+        known.retain(|one| {
+            path.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ") == *one
+        });
         let path = if known.is_empty() { &path[..1] } else { path };
         let help = Command::new(env!("CARGO_BIN_EXE_kakitome")).args(path).arg("--help").output();
         let help = help.unwrap();

@@ -53,8 +53,7 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
 
 fn looked(context: &Context, row: &JobRow) -> Result<ledger::EventRow, Failure> {
     let (now, scribe) = (context.clock.now(), Scribe::new(context.entropy.clone()));
-    let draft =
-        EventDraft::of_job(&row.tenant, row.id, now, Kind::Exported, Actor::Operator);
+    let draft = EventDraft::of_job(&row.tenant, row.id, now, Kind::Exported, Actor::Operator);
     Ok(scribe.event(EventDraft { facts: vec![("what", "personal".into())], ..draft })?)
 }
 
