@@ -368,7 +368,10 @@ impl TestOffice<'_> {
             .unwrap();
         let opened = answer(self.gateway.clone(), request).await;
         match &opened.location {
-            Some(place) => self.get(&format!("{place}/file")).await,
+            Some(place) => {
+                let place = place.split('?').next().unwrap();
+                self.get(&format!("{place}/file")).await
+            }
             None => opened,
         }
     }

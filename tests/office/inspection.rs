@@ -55,7 +55,7 @@ impl TestOffice<'_> {
 
     async fn inspect_segments(&self) {
         let mut tx = self.office.db.read().await.unwrap();
-        let known = retention::known_segments(&mut tx).await.unwrap();
+        let known = retention::known_segments(&mut tx, None).await.unwrap();
         drop(tx);
         let on_disk: HashSet<SegmentId> =
             self.office.blobs.list().await.unwrap().into_iter().collect();

@@ -25,7 +25,7 @@ journeys! {
             office.after(TimeDelta::hours(12)).await;
         }
         let log = office.log(id).await;
-        for kind in [Kind::HandedOver, Kind::PartnerAccepted, Kind::Posted] {
+        for kind in [Kind::HandedOver, Kind::Dispatched, Kind::Posted] {
             let times = log.iter().filter(|one| **one == kind).count();
             assert_eq!(times, 1, "{} once: {log:?}", kind.word());
         }

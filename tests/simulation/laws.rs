@@ -107,7 +107,7 @@ pub(crate) async fn dead_on_the_day(
     }
     let on_disk = office.blobs.list().await.unwrap();
     let mut tx = office.db.read().await.unwrap();
-    let known = retention::known_segments(&mut tx).await.unwrap();
+    let known = retention::known_segments(&mut tx, None).await.unwrap();
     for segment in known {
         assert!(segment.live == 0, "seed {seed}: a segment counts documents that are gone");
     }
