@@ -5,10 +5,14 @@
 //! sets it. Without it the PostgreSQL half fails and says so, unless it is set
 //! to `off`.
 
-#![expect(missing_docs, reason = "tests are named after what they claim")]
-
 mod harness;
 
 mod accept;
+mod links;
 mod log;
+mod plans;
+mod postal;
+mod retention;
 mod schema;
+mod work;
+mod workers;

@@ -23,6 +23,7 @@ use crate::domain::{
 };
 
 pub mod accept;
+pub(super) mod one_by_one;
 
 pub use accept::{NewEvidence, NewJob, Taken, accept, accept_now};
 

@@ -27,15 +27,17 @@ use crate::domain::{
 
 pub mod claim;
 pub mod dispatch;
+pub mod mark;
 pub mod moves;
 pub mod person;
 pub mod seal;
 
 pub use claim::{Leased, claim};
 pub use dispatch::{DispatchedJob, dispatched_now};
+pub use mark::mark_sending_now;
 pub use moves::{ambiguous, park, undeliverable};
 pub use person::{CancelAnswer, RecallAnswer, cancel, recall, retry_by_person};
-pub use seal::{NewLink, Next, SealedJob, SealedMail, mark_sending_now, seal_now};
+pub use seal::{NewLink, Next, SealedJob, SealedMail, seal_now};
 
 /// What has to be done next for a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -19,7 +19,7 @@ use crate::{
         execute,
         ledger::{self, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
-        statements::{Statement, both, each, postgres, sqlite},
+        statements::{Statement, both, postgres, sqlite},
     },
 };
 
@@ -404,87 +404,6 @@ async fn follow_up(
         .map(drop)
 }
 
-const MARK_POSTGRES: &str = "
-    -- mark_sending_now
-    WITH mine AS MATERIALIZED (
-        SELECT w.job_id, j.stage FROM work w JOIN jobs j ON j.id = w.job_id
-        WHERE w.job_id = ANY($1::uuid[]) AND w.lease_epoch = $2 AND w.step = 'send'
-        ORDER BY w.job_id FOR UPDATE OF w
-    ),
-    stale AS (
-        DELETE FROM work w USING mine m WHERE w.job_id = m.job_id AND m.stage <> $4
-    )
-    UPDATE work w SET sending_since = $3
-    FROM mine m WHERE w.job_id = m.job_id AND m.stage = $4
-    RETURNING w.job_id
-";
-const MARK_SQLITE: &str = "
-    -- mark_sending_now
-    UPDATE work SET sending_since = $3
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage = $4)
-    RETURNING job_id
-";
-const DROP_STALE: &str = "
-    -- mark_sending_now: stale
-    DELETE FROM work
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage <> $3)
-";
-
-/// Sets the marker before a mail is tried again, commits, and answers which
-/// rows are still mine and still to be sent. A row of mine whose delivery came
-/// to rest meanwhile (opened, recalled) just ends.
-pub async fn mark_sending_now(
-    db: &Db,
-    epoch: Epoch,
-    now: DateTime<Utc>,
-    jobs: &[JobId],
-) -> Result<Vec<JobId>, StoreError> {
-    let act = "mark mails as leaving";
-    if jobs.is_empty() {
-        return Ok(vec![]);
-    }
-    let sealed = Stage::Sealed.word();
-    if let Db::Postgres(pg) = db {
-        db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(act)?;
-        db.check("commit")?;
-        let held: Vec<Uuid> = sqlx::query_scalar(MARK_POSTGRES)
-            .bind(jobs.iter().map(|job| job.0).collect::<Vec<_>>())
-            .bind(epoch.0)
-            .bind(now.timestamp_micros())
-            .bind(sealed)
-            .fetch_all(&mut *conn)
-            .await
-            .doing(act)?;
-        db.check("committed")?;
-        return Ok(held.into_iter().map(JobId).collect());
-    }
-    let mut tx = db.begin().await?;
-    let mut held = vec![];
-    for job in jobs {
-        let Tx::Sqlite(sqlite) = &mut tx else { break };
-        let conn = &mut *sqlite.inner;
-        let row: Option<Uuid> = sqlx::query_scalar(MARK_SQLITE)
-            .bind(job.0)
-            .bind(epoch.0)
-            .bind(now.timestamp_micros())
-            .bind(sealed)
-            .fetch_optional(&mut *conn)
-            .await
-            .doing(act)?;
-        if row.is_some() {
-            held.push(*job);
-            continue;
-        }
-        let stale = sqlx::query(DROP_STALE).bind(job.0).bind(epoch.0).bind(sealed);
-        stale.execute(conn).await.doing(act)?;
-    }
-    tx.commit().await?;
-    Ok(held)
-}
-
 /// The statements of this file.
 pub(in crate::store) const STATEMENTS: &[Statement] = &[
     postgres("seal_now", POSTGRES),
@@ -493,6 +412,4 @@ pub(in crate::store) const STATEMENTS: &[Statement] = &[
     both("seal_now: piece", INSERT_PIECE),
     sqlite("seal_now: next step", NEXT_STEP),
     both("seal_now: segment", COUNT_SEGMENT),
-    each("mark_sending_now", MARK_SQLITE, MARK_POSTGRES),
-    sqlite("mark_sending_now: stale", DROP_STALE),
 ];
