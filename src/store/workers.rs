@@ -11,6 +11,7 @@ use super::{
     cells::Cells,
     error::Doing as _,
     execute,
+    run::Rows as _,
     statements::{Statement, both},
     with_conn,
     work::{Step, step_of},
@@ -138,7 +139,7 @@ pub async fn dead_leases(
     with_conn!(tx, |conn| sqlx::query(DEAD_LEASES)
         .bind(now.timestamp_micros())
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("look for dead leases")?
         .iter()
@@ -196,7 +197,7 @@ const LIVE: &str = "
 pub async fn live_workers(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<WorkerRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(LIVE)
         .bind(now.timestamp_micros())
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list workers")?
         .iter()
@@ -224,11 +225,8 @@ const DEAD: &str = "
 
 /// The epochs on the books that live no more.
 pub async fn dead_epochs(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Epoch>, StoreError> {
-    let ids: Vec<uuid::Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(DEAD)
-        .bind(now.timestamp_micros())
-        .fetch_all(conn)
-        .await)
-    .doing("list dead workers")?;
+    let ids = with_conn!(tx, |conn| sqlx::query(DEAD).bind(now.timestamp_micros()).ids(conn).await)
+        .doing("list dead workers")?;
     Ok(ids.into_iter().map(Epoch).collect())
 }
 

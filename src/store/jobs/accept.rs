@@ -27,6 +27,7 @@ use crate::{
         error::Doing as _,
         ledger::{EventColumns, EventRow},
         outbox::{OutboxColumns, OutboxRow},
+        run::Rows as _,
         statements::{Statement, postgres},
     },
 };
@@ -145,7 +146,7 @@ pub async fn accept_now(
 ) -> Result<Vec<Taken>, StoreError> {
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
         let taken = on_postgres(&mut conn, epoch, jobs, outbox).await?;
         db.check("committed")?;
@@ -233,7 +234,7 @@ async fn on_postgres(
     if jobs.is_empty() {
         return Ok(vec![]);
     }
-    let rows = bind_all(epoch, jobs, outbox).fetch_all(&mut *conn).await.doing(ACT)?;
+    let rows = bind_all(epoch, jobs, outbox).all(&mut *conn).await.doing(ACT)?;
     if rows.len() == jobs.len() {
         return Ok(vec![Taken::Fresh; jobs.len()]);
     }
@@ -242,7 +243,7 @@ async fn on_postgres(
     // batch took, and those that it brought twice.
     let prints: Vec<&[u8]> = jobs.iter().map(|job| job.dedupe_print.as_slice()).collect();
     let mut known = Known::with_capacity(jobs.len());
-    for row in &sqlx::query(KNOWN).bind(prints).fetch_all(conn).await.doing(ACT)? {
+    for row in &sqlx::query(KNOWN).bind(prints).all(conn).await.doing(ACT)? {
         let job = JobId(row.uuid("job_id")?);
         known.insert(row.array("print")?, (row.array("payload_mac")?, job));
     }

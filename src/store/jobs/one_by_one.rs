@@ -14,6 +14,7 @@ use crate::{
         error::Doing as _,
         ledger,
         outbox::OutboxRow,
+        run::{Change as _, Rows as _},
         statements::{Statement, both, sqlite},
     },
 };
@@ -63,10 +64,9 @@ pub(super) async fn on_sqlite(
             .bind(job.dedupe_print.as_slice())
             .bind(job.payload_mac.as_slice())
             .bind(job.id.0)
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await
-            .doing(ACT)?
-            .rows_affected();
+            .doing(ACT)?;
         if inserted == 1 {
             insert_one(conn, epoch, job).await.doing(ACT)?;
             fresh.push(job.id);
@@ -75,7 +75,7 @@ pub(super) async fn on_sqlite(
         }
         let known = sqlx::query(KNOWN_ONE)
             .bind(job.dedupe_print.as_slice())
-            .fetch_optional(&mut *conn)
+            .optional(&mut *conn)
             .await
             .doing(ACT)?
             .map(|row| Ok::<_, StoreError>((row.array("payload_mac")?, JobId(row.uuid("job_id")?))))
@@ -87,7 +87,7 @@ pub(super) async fn on_sqlite(
             .bind(row.id)
             .bind(row.routing_key.as_str())
             .bind(row.sealed.as_slice())
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await
             .doing(ACT)?;
     }
@@ -112,7 +112,7 @@ async fn insert_one(
         .bind(job.personal.as_slice())
         .bind(job.payload.as_slice())
         .bind(job.trace.as_deref())
-        .execute(&mut *conn)
+        .run(&mut *conn)
         .await?;
     sqlx::query(INSERT_WORK)
         .bind(job.id.0)
@@ -121,7 +121,7 @@ async fn insert_one(
         .bind(i64::from(job.lease))
         .bind(job.lease.then(|| job.accepted_at.timestamp_micros()))
         .bind(job.lease.then_some(epoch.0))
-        .execute(&mut *conn)
+        .run(&mut *conn)
         .await?;
     let evidence = &job.evidence;
     sqlx::query(INSERT_EVIDENCE)
@@ -137,7 +137,7 @@ async fn insert_one(
         .bind(evidence.counterparty.as_deref())
         .bind(evidence.counterparty_code.as_deref())
         .bind(evidence.evidence_year)
-        .execute(&mut *conn)
+        .run(&mut *conn)
         .await?;
     ledger::append_one(conn, &job.event).await
 }

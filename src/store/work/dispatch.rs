@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -23,6 +22,7 @@ use crate::{
         jobs::{self, JobRow},
         ledger::{self, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
+        run::Rows as _,
         statements::{Statement, both, postgres},
     },
 };
@@ -64,10 +64,9 @@ pub async fn dispatched_now(
     let mut done: HashSet<JobId> = HashSet::new();
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
-        let moved: Vec<Uuid> =
-            bind_all(epoch, to, jobs, outbox).fetch_all(&mut *conn).await.doing(ACT)?;
+        let moved = bind_all(epoch, to, jobs, outbox).ids(&mut *conn).await.doing(ACT)?;
         db.check("committed")?;
         done.extend(moved.into_iter().map(JobId));
         answers.extend(done.iter().map(|job| (*job, to)));
@@ -132,18 +131,17 @@ const POSTGRES: &str = "
     SELECT id FROM moved
 ";
 
-type PgScalars<'q> =
-    sqlx::query::QueryScalar<'q, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind_all<'q>(
     epoch: Epoch,
     to: Stage,
     jobs: &'q [DispatchedJob],
     outbox: &'q [OutboxRow],
-) -> PgScalars<'q> {
+) -> PgQuery<'q> {
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);
-    sqlx::query_scalar(POSTGRES)
+    sqlx::query(POSTGRES)
         .bind(epoch.0)
         .bind(to.word())
         .bind(Stage::Sealed.word())

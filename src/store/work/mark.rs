@@ -1,7 +1,6 @@
 //! The marker that says: from here on, the mail may have left.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -11,6 +10,7 @@ use crate::{
     store::{
         Db, StoreError, Tx,
         error::Doing as _,
+        run::{Change as _, Rows as _},
         statements::{Statement, each, sqlite},
     },
 };
@@ -59,14 +59,14 @@ pub async fn mark_sending_now(
     let sealed = Stage::Sealed.word();
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(act)?;
+        let mut conn = pg.acquire().await.doing(act)?;
         db.check("commit")?;
-        let held: Vec<Uuid> = sqlx::query_scalar(MARK_POSTGRES)
+        let held = sqlx::query(MARK_POSTGRES)
             .bind(jobs.iter().map(|job| job.0).collect::<Vec<_>>())
             .bind(epoch.0)
             .bind(now.timestamp_micros())
             .bind(sealed)
-            .fetch_all(&mut *conn)
+            .ids(&mut *conn)
             .await
             .doing(act)?;
         db.check("committed")?;
@@ -77,12 +77,12 @@ pub async fn mark_sending_now(
     for job in jobs {
         let Tx::Sqlite(sqlite) = &mut tx else { break };
         let conn = &mut *sqlite.inner;
-        let row: Option<Uuid> = sqlx::query_scalar(MARK_SQLITE)
+        let row = sqlx::query(MARK_SQLITE)
             .bind(job.0)
             .bind(epoch.0)
             .bind(now.timestamp_micros())
             .bind(sealed)
-            .fetch_optional(&mut *conn)
+            .optional(&mut *conn)
             .await
             .doing(act)?;
         if row.is_some() {
@@ -90,7 +90,7 @@ pub async fn mark_sending_now(
             continue;
         }
         let stale = sqlx::query(DROP_STALE).bind(job.0).bind(epoch.0).bind(sealed);
-        stale.execute(conn).await.doing(act)?;
+        stale.run(conn).await.doing(act)?;
     }
     tx.commit().await?;
     Ok(held)

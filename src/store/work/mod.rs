@@ -17,6 +17,7 @@ use super::{
     execute,
     jobs::{self, JobRow},
     ledger::{self, EventRow},
+    run::Rows as _,
     statements::{Statement, both, each},
     with_conn,
 };
@@ -137,7 +138,7 @@ pub async fn lock(tx: &mut Tx, job: JobId) -> Result<Option<WorkRow>, StoreError
     };
     with_conn!(tx, |conn| sqlx::query(sql)
         .bind(job.0)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("lock a work row")?
         .map(|row| work_row(&row))
@@ -238,11 +239,8 @@ pub struct Depth {
 /// small as the backlog.
 pub async fn depth(tx: &mut Tx, now: DateTime<Utc>) -> Result<Depth, StoreError> {
     with_conn!(tx, |conn| {
-        let row = sqlx::query(DEPTH)
-            .bind(now.timestamp_micros())
-            .fetch_one(conn)
-            .await
-            .doing("count work")?;
+        let row =
+            sqlx::query(DEPTH).bind(now.timestamp_micros()).one(conn).await.doing("count work")?;
         Ok(Depth {
             ready: row.int("ready")?,
             scheduled: row.int("scheduled")?,

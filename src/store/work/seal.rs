@@ -6,7 +6,6 @@
 //! and its bytes in the segment are nobody's.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -19,6 +18,7 @@ use crate::{
         execute,
         ledger::{self, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
+        run::{Change as _, Rows as _},
         statements::{Statement, both, postgres, sqlite},
     },
 };
@@ -137,10 +137,9 @@ pub async fn seal_now(
     }
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
-        let held: Vec<Uuid> =
-            bind_all(epoch, now, segment, jobs, outbox)?.fetch_all(&mut *conn).await.doing(ACT)?;
+        let held = bind_all(epoch, now, segment, jobs, outbox)?.ids(&mut *conn).await.doing(ACT)?;
         db.check("committed")?;
         return Ok(held.into_iter().map(JobId).collect());
     }
@@ -236,8 +235,7 @@ const POSTGRES: &str = "
     SELECT id FROM held
 ";
 
-type PgScalars<'q> =
-    sqlx::query::QueryScalar<'q, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind_all<'q>(
     epoch: Epoch,
@@ -245,11 +243,11 @@ fn bind_all<'q>(
     segment: SegmentId,
     jobs: &'q [SealedJob],
     outbox: &'q [OutboxRow],
-) -> Result<PgScalars<'q>, StoreError> {
+) -> Result<PgQuery<'q>, StoreError> {
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);
     let links = || jobs.iter().filter_map(|job| Some((job, job.link.as_ref()?)));
-    Ok(sqlx::query_scalar(POSTGRES)
+    Ok(sqlx::query(POSTGRES)
         .bind(epoch.0)
         .bind(now.timestamp_micros())
         .bind(segment.0)
@@ -352,10 +350,9 @@ async fn seal_one(
         .bind(job.job.0)
         .bind(Stage::Accepted.word())
         .bind(epoch.0)
-        .execute(&mut *conn)
+        .run(&mut *conn)
         .await
-        .doing(ACT)?
-        .rows_affected();
+        .doing(ACT)?;
     if changed != 1 {
         return Ok(false);
     }
@@ -378,7 +375,7 @@ async fn follow_up(
             .bind(tenant)
             .bind(link.expires_at.timestamp_micros())
             .bind(link.max_opens)
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await?;
     }
     if let Some(partner) = job.partner() {
@@ -388,7 +385,7 @@ async fn follow_up(
             .bind(partner)
             .bind(job.pages)
             .bind(job.pdf_sha256.as_slice())
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await?;
     }
     sqlx::query(NEXT_STEP)
@@ -399,7 +396,7 @@ async fn follow_up(
         .bind(job.sends_now().then_some(epoch.0))
         .bind(job.job.0)
         .bind(epoch.0)
-        .execute(conn)
+        .run(conn)
         .await
         .map(drop)
 }
