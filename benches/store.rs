@@ -70,7 +70,7 @@ const LOAD: &str = "
     ),
     l AS (
         INSERT INTO links (day, print, job_id, tenant, expires_at, max_opens, opens)
-        SELECT ms / 86400000 - 18262, print, id, tenant, 0, 5, 0 FROM ids
+        SELECT ms / 86400000, print, id, tenant, 0, 5, 0 FROM ids
     )
     INSERT INTO dedupe (print, payload_mac, job_id) SELECT print, print, id FROM ids
 ";

@@ -62,16 +62,15 @@ pub async fn register(tx: &mut Tx, worker: &WorkerRow) -> Result<(), StoreError>
 
 const HEARTBEAT: &str = "
     -- heartbeat
-    UPDATE workers SET alive_until = $1
-    WHERE epoch = $2 AND stopped_at IS NULL AND alive_until >= $3
+    UPDATE workers SET alive_until = $1 WHERE epoch = $2 AND stopped_at IS NULL
 ";
 
-/// Says that the worker is alive. False when it was given up: its leases may
-/// have been taken already, and it has to start again under a new epoch.
+/// Says that the worker is alive. False when it was declared dead: its leases
+/// may have been taken already, and it has to start again under a new epoch.
+/// A clock that jumped ends nobody; only [`declare_dead`] does.
 pub async fn heartbeat(
     tx: &mut Tx,
     epoch: Epoch,
-    now: DateTime<Utc>,
     alive_until: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let rows = execute!(
@@ -79,8 +78,7 @@ pub async fn heartbeat(
         "write a heartbeat",
         HEARTBEAT,
         alive_until.timestamp_micros(),
-        epoch.0,
-        now.timestamp_micros()
+        epoch.0
     )?;
     Ok(rows == 1)
 }
@@ -124,20 +122,14 @@ const DEAD_LEASES: &str = "
            w.sending_since, w.crashes
     FROM work w LEFT JOIN workers k ON k.epoch = w.lease_epoch
     WHERE w.lease_epoch IS NOT NULL
-      AND (k.epoch IS NULL OR k.stopped_at IS NOT NULL OR k.alive_until < $1)
+      AND (k.epoch IS NULL OR k.stopped_at IS NOT NULL)
     ORDER BY w.lease_epoch, w.job_id
-    LIMIT $2
+    LIMIT $1
 ";
 
-/// Rows leased by epochs that are dead: silent for too long, stopped, or
-/// unknown.
-pub async fn dead_leases(
-    tx: &mut Tx,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<DeadLease>, StoreError> {
+/// Rows leased by epochs that are dead: stopped, declared dead, or unknown.
+pub async fn dead_leases(tx: &mut Tx, limit: i64) -> Result<Vec<DeadLease>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(DEAD_LEASES)
-        .bind(now.timestamp_micros())
         .bind(limit)
         .all(conn)
         .await
@@ -159,21 +151,41 @@ pub async fn dead_leases(
         .collect())
 }
 
+const DECLARE_DEAD: &str = "
+    -- declare_dead
+    UPDATE workers SET stopped_at = $1
+    WHERE stopped_at IS NULL AND alive_until < $1 AND epoch <> $2
+";
+
+/// Declares every worker dead that has been silent past its lease; `mine` is
+/// the one that asks and evidently lives. From here on none of them can renew
+/// its lease, so that what it held can be taken.
+pub async fn declare_dead(
+    tx: &mut Tx,
+    mine: Epoch,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let rows =
+        execute!(tx, "declare workers dead", DECLARE_DEAD, now.timestamp_micros(), mine.0)?;
+    Ok(rows)
+}
+
 const RELEASE_DEAD: &str = "
     -- release_dead
     UPDATE work
-    SET lease_epoch = NULL, sending_since = NULL, crashes = crashes + 1, run_at = $1
+    SET lease_epoch = NULL, sending_since = NULL, crashes = crashes + $4, run_at = $1
     WHERE job_id = $2 AND lease_epoch = $3
 ";
 
-/// Takes a row back from a dead epoch; it is due at once and one crash older.
-/// Only for a row whose mail has certainly not left. False when somebody else
+/// Takes a row back from a dead epoch; it is due at once, and one crash older
+/// when it is a `suspect`: it was being worked on when its worker died. Only for a row whose mail has certainly not left. False when somebody else
 /// was first.
 pub async fn release_dead(
     tx: &mut Tx,
     job: JobId,
     dead_epoch: Epoch,
     now: DateTime<Utc>,
+    suspect: bool,
 ) -> Result<bool, StoreError> {
     let rows = execute!(
         tx,
@@ -181,7 +193,8 @@ pub async fn release_dead(
         RELEASE_DEAD,
         now.timestamp_micros(),
         job.0,
-        dead_epoch.0
+        dead_epoch.0,
+        i64::from(suspect)
     )?;
     Ok(rows == 1)
 }
@@ -280,6 +293,7 @@ pub(super) const STATEMENTS: &[Statement] = &[
     both("workers::heartbeat", HEARTBEAT),
     both("workers::stopped", STOPPED),
     both("workers::dead_leases", DEAD_LEASES),
+    both("workers::declare_dead", DECLARE_DEAD),
     both("workers::release_dead", RELEASE_DEAD),
     both("workers::live_workers", LIVE),
     both("workers::dead_epochs", DEAD),

@@ -138,7 +138,7 @@ contract! {
         let jobs = office.waiting_letters(2).await;
         let batch = office.batch().await;
         let (heir, now) = (office.another_epoch(), office.now());
-        let dead = office.read(async |tx| workers::dead_leases(tx, now, 10).await).await;
+        let dead = office.read(async |tx| workers::dead_leases(tx, 10).await).await;
         assert!(dead.iter().all(|lease| lease.sending_since.is_some()), "they may have left");
         let adopted = office
             .write(async |tx| postal::adopt_batch(tx, heir, batch.id, now).await)

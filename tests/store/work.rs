@@ -114,7 +114,7 @@ contract! {
         office.accept(std::slice::from_ref(&job)).await;
         let now = office.now();
         let freed = office
-            .write(async |tx| workers::release_dead(tx, job.id, office.epoch, now).await)
+            .write(async |tx| workers::release_dead(tx, job.id, office.epoch, now, true).await)
             .await;
         assert!(freed, "given up for dead");
         let other = claim(office, 1).await;
@@ -156,7 +156,7 @@ contract! {
         office.seal(&[&job]).await;
         let now = office.now();
         office
-            .write(async |tx| workers::release_dead(tx, job.id, office.epoch, now).await)
+            .write(async |tx| workers::release_dead(tx, job.id, office.epoch, now, true).await)
             .await;
         let mut cursor = String::new();
         let heir = office.another_epoch();

@@ -33,20 +33,22 @@ contract! {
         office.register(office.epoch).await;
         let job = office.leased("acme", "1");
         office.accept(std::slice::from_ref(&job)).await;
+        let judge = office.another_epoch();
         let dead = async || {
             let now = office.now();
-            office.read(async |tx| workers::dead_leases(tx, now, 10).await).await
+            office.write(async |tx| workers::declare_dead(tx, judge, now).await).await;
+            office.read(async |tx| workers::dead_leases(tx, 10).await).await
         };
         assert!(dead().await.is_empty(), "it lives");
         office.clock.advance(TimeDelta::seconds(20));
         let beat = async || {
-            let (now, until) = (office.now(), office.now() + TimeDelta::seconds(30));
-            office
-                .write(async |tx| workers::heartbeat(tx, office.epoch, now, until).await)
-                .await
+            let until = office.now() + TimeDelta::seconds(30);
+            office.write(async |tx| workers::heartbeat(tx, office.epoch, until).await).await
         };
         assert!(beat().await, "and says so");
-        office.clock.advance(TimeDelta::seconds(31));
+        office.clock.advance(TimeDelta::seconds(20));
+        assert!(dead().await.is_empty(), "a heartbeat is good for its time");
+        office.clock.advance(TimeDelta::seconds(11));
         let found = dead().await;
         assert_eq!(found.len(), 1, "it fell silent");
         assert_eq!((found[0].job, found[0].epoch), (job.id, office.epoch), "holding this");
@@ -57,15 +59,17 @@ contract! {
         let release = async || {
             let now = office.now();
             office
-                .write(async |tx| workers::release_dead(tx, job.id, office.epoch, now).await)
+                .write(async |tx| {
+                    workers::release_dead(tx, job.id, office.epoch, now, true).await
+                })
                 .await
         };
         assert!(release().await, "taken back");
         assert!(!release().await, "by one");
         let row = office.work(job.id).await.unwrap();
         assert_eq!((row.lease, row.crashes), (None, 1), "free, and a crash older");
-        let long_ago = office.now() + TimeDelta::days(1);
-        let forgotten = office.write(async |tx| workers::forget(tx, long_ago).await).await;
+        let long_after = office.now() + TimeDelta::days(1);
+        let forgotten = office.write(async |tx| workers::forget(tx, long_after).await).await;
         assert_eq!(forgotten, 1, "it left nothing behind");
     }
 
@@ -78,13 +82,13 @@ contract! {
         kakitome::store::jobs::accept_now(&office.db, ghost, std::slice::from_ref(&theirs), &[])
             .await
             .unwrap();
+        let dead = async || office.read(async |tx| workers::dead_leases(tx, 10).await).await;
+        let found = dead().await;
+        assert_eq!(found.len(), 1, "an unknown epoch is dead");
+        assert_eq!((found[0].job, found[0].host.clone()), (theirs.id, None), "nobody knows it");
         let now = office.now();
-        let dead = office.read(async |tx| workers::dead_leases(tx, now, 10).await).await;
-        assert_eq!(dead.len(), 1, "an unknown epoch is dead");
-        assert_eq!((dead[0].job, dead[0].host.clone()), (theirs.id, None), "and nobody knows it");
         office.write(async |tx| workers::stopped(tx, office.epoch, now).await).await;
-        let dead = office.read(async |tx| workers::dead_leases(tx, now, 10).await).await;
-        assert_eq!(dead.len(), 2, "so is a stopped one");
+        assert_eq!(dead().await.len(), 2, "so is a stopped one");
         let epochs = office.read(async |tx| workers::dead_epochs(tx, now).await).await;
         assert_eq!(epochs, [office.epoch], "which is on the books");
     }
