@@ -179,10 +179,13 @@ const WITNESS_POSTGRES: &str = "
     -- witness_time
     SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)
 ";
+// A plan is kept for long: one that was made while a table was empty must be
+// right when it is full, so none may read a table from end to end.
 const SETTINGS_POSTGRES: &str = "
     -- settings
     SELECT set_config('statement_timeout', $1, false),
            set_config('idle_in_transaction_session_timeout', '60000', false),
+           set_config('enable_seqscan', 'off', false),
            set_config('jit', 'off', false)
 ";
 

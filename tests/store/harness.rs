@@ -253,6 +253,14 @@ impl Office {
         job
     }
 
+    /// Claims up to `limit` rows of any step for a worker of its own.
+    pub(crate) async fn claim(&self, limit: i64) -> Vec<work::Leased> {
+        let mut cursor = String::new();
+        let (epoch, now, steps) = (self.another_epoch(), self.now(), work::Step::ALL);
+        self.write(async |tx| work::claim(tx, epoch, now, &steps, limit, limit, &mut cursor).await)
+            .await
+    }
+
     pub(crate) async fn row(&self, job: JobId) -> JobRow {
         self.read(async |tx| jobs::get(tx, None, job).await).await.unwrap()
     }

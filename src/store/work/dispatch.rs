@@ -97,9 +97,9 @@ const POSTGRES: &str = "
         )
     ),
     mine AS MATERIALIZED (
-        SELECT w.job_id FROM work w
-        WHERE w.job_id = ANY($4::uuid[]) AND w.lease_epoch = $1
-        ORDER BY w.job_id FOR UPDATE
+        SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
+        WHERE w.lease_epoch = $1
+        ORDER BY w.job_id FOR UPDATE OF w
     ),
     moved AS (
         UPDATE jobs j
@@ -112,9 +112,7 @@ const POSTGRES: &str = "
         RETURNING j.id
     ),
     ended AS (
-        DELETE FROM work w
-        WHERE w.job_id = ANY($4::uuid[]) AND w.lease_epoch = $1
-          AND (w.job_id IN (SELECT id FROM moved)) IS TRUE
+        DELETE FROM work w USING moved m WHERE w.job_id = m.id AND w.lease_epoch = $1
     ),
     new_event AS (
         INSERT INTO audit_events (id, tenant, job_id, at, kind, code, leaf, detail, detail_key)

@@ -18,8 +18,10 @@ use crate::{
 const MARK_POSTGRES: &str = "
     -- mark_sending_now
     WITH mine AS MATERIALIZED (
-        SELECT w.job_id, j.stage FROM work w JOIN jobs j ON j.id = w.job_id
-        WHERE w.job_id = ANY($1::uuid[]) AND w.lease_epoch = $2 AND w.step = 'send'
+        SELECT w.job_id, j.stage
+        FROM UNNEST($1::uuid[]) AS i (job) JOIN work w ON w.job_id = i.job
+        JOIN jobs j ON j.id = i.job
+        WHERE w.lease_epoch = $2 AND w.step = 'send'
         ORDER BY w.job_id FOR UPDATE OF w
     ),
     stale AS (

@@ -176,9 +176,9 @@ const POSTGRES: &str = "
         )
     ),
     mine AS MATERIALIZED (
-        SELECT w.job_id FROM work w
-        WHERE w.job_id = ANY($6::uuid[]) AND w.lease_epoch = $1
-        ORDER BY w.job_id FOR UPDATE
+        SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
+        WHERE w.lease_epoch = $1
+        ORDER BY w.job_id FOR UPDATE OF w
     ),
     held AS (
         UPDATE jobs j
