@@ -266,7 +266,8 @@ async fn latency(services: &Services, rate: usize) {
     let start = tokio::time::Instant::now();
     for number in 0..count {
         let job = run.job(1_000_000 + number);
-        tokio::time::sleep_until(start + Duration::from_secs_f64(number as f64 / rate as f64)).await;
+        tokio::time::sleep_until(start + Duration::from_secs_f64(number as f64 / rate as f64))
+            .await;
         published.insert(format!("user{}@example.jp", 1_000_000 + number), micros());
         publisher.publish_all(&[job]).await.unwrap();
     }
@@ -323,6 +324,7 @@ async fn backlog(services: &Services) {
 
 fn count(url: &str, table: &str) -> usize {
     let sql = format!("SELECT count(*) FROM {table}");
-    let output = std::process::Command::new("psql").args([url, "-At", "-c", &sql]).output().unwrap();
+    let output =
+        std::process::Command::new("psql").args([url, "-At", "-c", &sql]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
 }

@@ -61,7 +61,9 @@ async fn serve(stream: TcpStream, seen: Seen) -> Option<()> {
             return None;
         }
         match line.get(..4)?.to_ascii_uppercase().as_str() {
-            "EHLO" => answer.push_str("250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n"),
+            "EHLO" => {
+                answer.push_str("250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n")
+            }
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1)?;
                 address.clone_into(&mut to);

@@ -31,9 +31,16 @@ pub struct Found {
 pub async fn check(settings: &BrokerSettings) -> Result<Report, BrokerError> {
     let wire = Wire::open(settings).await?;
     let mut report = Report { encrypted: settings.tls.is_some(), found: vec![], problems: vec![] };
+    let mut channels = Vec::new();
     for part in topology::parts(&settings.names) {
-        // The broker closes the channel over a missing part: one for each.
-        let looking = async { part.look(&wire.channel().await?).await };
+        // The broker closes the channel over a missing part: one for each. A
+        // channel that is still closing would spoil the goodbye: all are kept.
+        let looking = async {
+            let channel = wire.channel().await?;
+            let found = part.look(&channel).await;
+            channels.push(channel);
+            found
+        };
         match within(settings.connect_timeout, "looking at the topology", looking).await {
             Ok(queue) => report.found.push(Found {
                 what: part.label(),

@@ -42,6 +42,9 @@ pub enum BrokerError {
         #[source]
         source: Box<lapin::Error>,
     },
+    /// The configured certificates are no certificates.
+    #[error("the configured certificates for the broker cannot be read: give them as PEM")]
+    BadCertificates,
     /// Wrong account, wrong password, or no access to the virtual host.
     #[error(
         "the broker refuses user `{user}` on virtual host `{vhost}`: check the password, that the \
@@ -139,6 +142,7 @@ impl BrokerError {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Tls { .. }
+            | Self::BadCertificates
             | Self::Auth { .. }
             | Self::Missing { .. }
             | Self::Mismatch { .. }
@@ -223,10 +227,12 @@ enum Trouble {
 fn trouble(error: &lapin::Error) -> Trouble {
     match error.kind() {
         ErrorKind::IOError(cause) => {
-            match cause.get_ref().map(|inner| inner.is::<rustls::Error>()) {
-                Some(true) => Trouble::Tls,
-                Some(false) | None => Trouble::Other,
+            if let Some(inner) = cause.get_ref()
+                && inner.is::<rustls::Error>()
+            {
+                return Trouble::Tls;
             }
+            Trouble::Other
         }
         ErrorKind::ProtocolError(error) => match error.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Trouble::NotFound,

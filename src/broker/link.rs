@@ -1,13 +1,7 @@
 //! Opens a connection, and tells others how it is doing.
-//!
-//! The library drives each connection in a thread of its own and has no way to
-//! give up a half-open one. We keep a second handle of the socket and shut it
-//! down whenever a session is dropped, so a broker that hangs in the middle of
-//! a handshake costs a time-out, never a thread or a descriptor.
 
 use std::{
-    net::{Shutdown, SocketAddr, TcpStream},
-    os::fd::AsFd,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,16 +9,20 @@ use std::{
     time::Duration,
 };
 
+use async_rs::{Runtime, Tokio, util::RuntimeParts};
 use futures::Stream;
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties, ConnectionStatus, Event,
-    tcp::OwnedTLSConfig,
     types::LongString,
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 use secrecy::ExposeSecret;
 
-use super::{BrokerError, BrokerSettings, error::within};
+use super::{
+    BrokerError, BrokerSettings,
+    dial::{Dialler, Socket},
+    error::within,
+};
 
 /// What metrics and the readiness page may know about one supervised
 /// connection. Clones look at the same connection, whichever it is just now.
@@ -134,40 +132,9 @@ impl Wire {
     }
 }
 
-/// The second handle of the socket, there to cut it.
-#[derive(Clone, Default)]
-struct Socket(Arc<Mutex<Option<TcpStream>>>);
-
-impl Socket {
-    fn keep(&self, handle: TcpStream) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-    }
-}
-
 impl Drop for Wire {
     fn drop(&mut self) {
-        cut(&self.socket);
-    }
-}
-
-fn cut(socket: &Socket) {
-    let handle = socket.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(handle) = handle
-        && let Err(error) = handle.shutdown(Shutdown::Both)
-    {
-        // The peer was faster; there is nothing left to cut.
-        tracing::trace!(%error, "the broker's socket was already closed");
-    }
-}
-
-/// Cuts the socket unless the connection was handed on.
-struct CutOnDrop(Option<Socket>);
-
-impl Drop for CutOnDrop {
-    fn drop(&mut self) {
-        if let Some(socket) = &self.0 {
-            cut(socket);
-        }
+        self.socket.cut();
     }
 }
 
@@ -177,49 +144,42 @@ async fn connect(settings: &BrokerSettings) -> Result<Wire, BrokerError> {
             .await
             .map_err(|source| BrokerError::UnknownHost { host: settings.host.clone(), source })?
             .collect();
-    let opening = |source| BrokerError::opening(source, settings);
-    let runtime = lapin::runtime::default_runtime().map_err(opening)?;
-    let socket = Socket::default();
+    let dialler = Dialler::new(settings)?;
+    let socket = dialler.socket();
+    // From here on, giving up means cutting the socket.
     let mut guard = CutOnDrop(Some(socket.clone()));
-    let handle = socket.clone();
-    let tls = settings
-        .tls
-        .as_ref()
-        .map(|roots| OwnedTLSConfig { identity: None, cert_chain: Some(roots.clone()) });
-    let patience = settings.connect_timeout;
+    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), dialler));
     let properties = ConnectionProperties::default()
         .with_connection_name(LongString::from(settings.connection_name.as_str()));
-    // The closure runs in the connection's own thread, where nobody can cancel
-    // it: so it keeps the time itself.
-    let connecting = Connection::connector(
+    let connection = Connection::connector(
         uri(settings),
         runtime,
-        async move |uri, runtime| {
-            let dialled = tokio::time::timeout(patience, async {
-                let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await?;
-                if let AsyncTcpStream::Plain(plain) = &stream {
-                    handle.keep(TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?));
-                }
-                match &tls {
-                    None => Ok(stream),
-                    Some(tls) => stream.into_tls(&uri.authority.host, tls.as_ref()).await,
-                }
-            });
-            match dialled.await {
-                Ok(stream) => stream.map_err(lapin::Error::from),
-                Err(elapsed) => Err(std::io::Error::from(elapsed).into()),
-            }
+        async move |_uri, runtime| {
+            let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await;
+            stream.map_err(lapin::Error::from)
         },
         properties,
     );
-    let connection = connecting.await.map_err(opening)?;
+    let connection = connection.await.map_err(|source| BrokerError::opening(source, settings))?;
     guard.0 = None;
     Ok(Wire { connection, socket })
 }
 
+/// Cuts the socket unless the connection was handed on.
+struct CutOnDrop(Option<Socket>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            socket.cut();
+        }
+    }
+}
+
 fn uri(settings: &BrokerSettings) -> AMQPUri {
     AMQPUri {
-        scheme: if settings.tls.is_some() { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
+        // The dialler encrypts; the library is not to know.
+        scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {
                 username: settings.user.clone(),

@@ -19,6 +19,7 @@
 
 mod check;
 mod consumer;
+mod dial;
 mod error;
 mod link;
 mod message;
@@ -37,6 +38,6 @@ pub use settings::{BrokerSettings, Declare, Names};
 pub use supervise::{Backoff, Outage, Session, Supervised};
 
 /// What a log filter must hold back from the AMQP library: at these targets it
-/// writes message bodies and whole frames. `app` adds them after the
-/// operator's own filter, so that no setting can let them through.
+/// writes message bodies and whole frames. `cli` lays them over the operator's
+/// own choice, so that no setting can let them through.
 pub const MUTED_LOG_TARGETS: [&str; 2] = ["lapin::returned_messages=off", "lapin=warn"];

@@ -8,9 +8,35 @@ use serde::Serialize;
 /// no error.
 pub(super) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    let written = gone_is_fine(writeln!(out, "{text}").and_then(|()| out.flush()));
+    if let Err(problem) = written {
+        error(&format!("standard output cannot be written: {problem}"));
+        std::process::exit(1);
+    }
+}
+
+/// Standard output for those who write bytes. A reader that has gone away ends
+/// the program, as in [`line`].
+#[derive(Debug)]
+pub(super) struct Out;
+
+impl std::io::Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        gone_is_fine(std::io::stdout().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        gone_is_fine(std::io::stdout().lock().flush())
+    }
+}
+
+fn gone_is_fine<T>(result: std::io::Result<T>) -> std::io::Result<T> {
+    if let Err(error) = &result
+        && error.kind() == std::io::ErrorKind::BrokenPipe
+    {
         std::process::exit(0);
     }
+    result
 }
 
 /// Writes a value as one line of JSON to standard output.

@@ -43,7 +43,7 @@ use crate::{
     },
 };
 
-/// The name of a document whose own name has no ASCII form.
+/// What an old program calls a document whose own name it could not read.
 const PLAIN_NAME: &str = "document.pdf";
 
 /// How the document is handed out.
@@ -256,14 +256,8 @@ fn describe(
 
 /// RFC 6266: a plain name for old programs, the real one for all others.
 fn disposition(way: Way, filename: &str) -> String {
-    let plain: String = filename
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.'))
-        .collect();
-    let speaks = plain.strip_suffix(".pdf").is_some_and(|stem| {
-        stem.chars().any(|c| c.is_ascii_alphanumeric())
-    });
-    let plain = if speaks { plain.trim() } else { PLAIN_NAME };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
+    let plain = if filename.chars().all(is_plain) { filename } else { PLAIN_NAME };
     let way = way.disposition();
     format!("{way}; filename=\"{plain}\"; filename*=UTF-8''{}", escaped(filename))
 }
@@ -297,7 +291,7 @@ mod tests {
             disposition(Way::Save, "請求書 11月.pdf"),
             "attachment; filename=\"document.pdf\"; \
              filename*=UTF-8''%E8%AB%8B%E6%B1%82%E6%9B%B8%2011%E6%9C%88.pdf",
-            "a name without ASCII letters gets a plain one beside it"
+            "a name that is not plain gets a plain one beside it"
         );
         assert_eq!(
             disposition(Way::View, "invoice 42.pdf"),

@@ -23,8 +23,6 @@ mod pages;
 mod range;
 mod record;
 mod session;
-#[cfg(test)]
-mod tests;
 mod viewer;
 mod visitor;
 mod when;
@@ -52,7 +50,6 @@ use crate::{
         locale::Locale,
         personal::Personal,
     },
-    entropy::Entropy,
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
 };
 use door::Site;
@@ -160,8 +157,6 @@ pub struct Parts {
     pub blobs: Blobs,
     /// The time of day.
     pub clock: SharedClock,
-    /// Chance.
-    pub entropy: Entropy,
     /// Writes rows of the log.
     pub scribe: Scribe,
     /// Knows the tenants.

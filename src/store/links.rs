@@ -50,7 +50,7 @@ const FIND: &str = "
     WHERE l.day = $1 AND l.print = $2
 ";
 
-/// The link with this day of issue (days since 2020-01-01) and this print.
+/// The link with this day of issue (days since 1970-01-01) and this print.
 pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<LinkRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(FIND)
         .bind(day)

@@ -55,9 +55,9 @@ impl Month {
         Uuid::from_u128(u128::from(millis) << 80)
     }
 
-    /// The month's first day as links count: days since 2020-01-01.
+    /// The month's first day: days since 1970-01-01.
     pub(super) fn first_link_day(self) -> i64 {
-        NaiveDate::from_ymd_opt(2020, 1, 1)
+        NaiveDate::from_ymd_opt(1970, 1, 1)
             .map_or(0, |start| self.0.signed_duration_since(start).num_days())
     }
 }

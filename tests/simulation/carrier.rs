@@ -25,7 +25,11 @@ impl Faulty {
         self.relay.taken.lock().unwrap().entry(mail.job).or_default().push(digest);
     }
 
-    async fn offer(&mut self, mail: &Letter, before_dot: &mut (dyn FnMut() -> bool + Send)) -> Outcome {
+    async fn offer(
+        &mut self,
+        mail: &Letter,
+        before_dot: &mut (dyn FnMut() -> bool + Send),
+    ) -> Outcome {
         let mood = if self.relay.moody.load(Ordering::SeqCst) {
             self.dice.lock().unwrap().below(24)
         } else {

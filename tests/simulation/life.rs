@@ -14,22 +14,37 @@ use kakitome::{
         desk::OfficeDesk,
         office::{Office, Press},
         run,
-        steps::{carry::Carry, tend::{GiveBack, Heartbeat}},
+        steps::{
+            carry::Carry,
+            tend::{GiveBack, Heartbeat},
+        },
         web,
         worker::{Service, Tick},
     },
     clock::Clock as _,
     config::{Config, MailTls, SecretSource, Tenant},
-    domain::{ids::{JobId, TenantId}, stage::Stage},
+    domain::log::{Actor, Kind},
+    domain::{
+        ids::{JobId, TenantId},
+        stage::Stage,
+    },
     entropy::Entropy,
     intake::desk::{Incoming, Verdict},
     render::{AddressPage, Order, PdfLimits, RenderError, Rendered},
     retention::Believer,
-    store::{Db, ledger::{DetailKey, EventDraft}, keyring::MasterKey, work},
-    domain::log::{Actor, Kind},
+    store::{
+        Db,
+        keyring::MasterKey,
+        ledger::{DetailKey, EventDraft},
+        work,
+    },
 };
 
-use crate::{carrier::Faulty, laws, world::{Death, World}};
+use crate::{
+    carrier::Faulty,
+    laws,
+    world::{Death, World},
+};
 
 const INVOICE: &str = include_str!("../../docs/examples/email-invoice.json");
 /// Steps of the dice in one life.
@@ -153,11 +168,8 @@ pub(crate) async fn start(world: &World, round: u64) -> Process {
     parts.db = Some(db.clone());
     parts.witness = Some(Arc::new(Believer::of(world.clock.clone())));
     let office = build::open(config, parts).await.unwrap();
-    let carrier = Faulty {
-        relay: world.relay.clone(),
-        dice: world.dice.clone(),
-        death: death.clone(),
-    };
+    let carrier =
+        Faulty { relay: world.relay.clone(), dice: world.dice.clone(), death: death.clone() };
     let mut services = run::work_services(&office, vec![Box::new(carrier)]).unwrap();
     let catcher = Catcher::new(CatcherSettings::default(), world.clock.clone());
     let test_letters = office.queues.test_letters.clone();

@@ -26,8 +26,7 @@ fn the_laws_hold_in_every_life() {
     let mut total = life::Told::default();
     let lives = seeds.end - seeds.start;
     for seed in seeds {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let told = runtime.block_on(life::live(seed));
         total.add(&told);
     }

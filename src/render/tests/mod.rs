@@ -185,6 +185,17 @@ fn sums_that_contradict_the_lines_are_never_printed() {
 }
 
 #[test]
+fn an_honorific_stands_once() {
+    let mut data = sample();
+    data["recipient"] = json!({"name": "見本商店 御中"});
+    let page = text(&render(&data).unwrap().pdf).concat();
+    assert_eq!(page.matches("御中").count(), 1, "{page}");
+    data["recipient"] = json!({"name": "見本商店", "person": "山田"});
+    let page = text(&render(&data).unwrap().pdf).concat();
+    assert!(page.contains("山田様") && !page.contains("御中"), "the person has it: {page}");
+}
+
+#[test]
 fn markup_in_data_is_text() {
     let mut data = sample();
     data["subject"] = json!("</p><script>alert(1)</script>{{ 7 * 7 }}&amp;");

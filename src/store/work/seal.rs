@@ -70,7 +70,7 @@ pub struct SealedMail {
 /// A link, as we keep it: not the token, only its print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLink {
-    /// The day of issue as in the token: days since 2020-01-01.
+    /// The day of issue: days since 1970-01-01.
     pub day: i64,
     /// HMAC of the token.
     pub print: Vec<u8>,
