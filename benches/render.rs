@@ -22,16 +22,16 @@ use kakitome::{
     domain::locale::Locale,
     render::{AddressPage, Order, Renderer},
 };
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 7;
 /// Characters for names and texts that differ.
 const KANJI: &str = "亜哀愛悪握圧扱安暗案以位依偉囲委威尉意慰易為異移維緯胃衣違遺医井域育一壱逸稲芋印員因姻引飲院陰隠韻右宇羽雨渦浦運雲営影映栄永泳英衛詠鋭液疫益駅悦謁越閲円園宴延援沿演炎煙猿縁遠鉛塩汚凹央奥往応押横欧殴王翁黄沖億屋憶乙卸恩温穏音下化仮何価佳加可夏嫁家寡科暇果架歌河火花荷華菓課貨過蚊我画芽賀雅餓介会解回塊壊快怪悔懐戒拐改械海灰界皆絵開階貝劾外害慨概涯街該垣嚇各拡格核殻獲確穫覚角較郭閣隔革学岳楽額掛潟割喝括活渇滑褐轄且株刈";
 
+/// CPU time of this thread, the only one, as the kernel's scheduler counts it.
 fn cpu() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// A small generator, so that documents differ and are the same every time.
@@ -118,16 +118,16 @@ fn main() {
     measure(&renderer, "invoice, 300 lines", 300, 20, None);
     // `cargo bench` passes `--bench`.
     if let Some(folder) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
-        let order = |data| Order {
-            template: "invoice",
-            locale: Locale::Ja,
-            data,
-            title: "請求書",
-            address_page: None,
-        };
         for lines in [12, 300] {
             let data = invoice(&mut Seed(7), lines);
-            let rendered = renderer.render(&order(&data)).unwrap();
+            let order = Order {
+                template: "invoice",
+                locale: Locale::Ja,
+                data: &data,
+                title: "請求書",
+                address_page: None,
+            };
+            let rendered = renderer.render(&order).unwrap();
             std::fs::write(format!("{folder}/invoice-{lines}.pdf"), &*rendered.pdf).unwrap();
         }
     }
