@@ -44,7 +44,7 @@ impl Retention {
     ) -> Result<(), RetentionError> {
         for _ in 0..BATCHES_MAX {
             let mut tx = self.db.read().await?;
-            let due = retention::due(&mut tx, latest_day(now), now, self.settings.batch).await?;
+            let due = retention::ripe(&mut tx, latest_day(now), now, self.settings.batch).await?;
             drop(tx);
             let due: Vec<(DueJob, Why)> =
                 due.into_iter().filter_map(|job| self.due(job, now)).collect();

@@ -114,9 +114,59 @@ pub async fn too_old(
         .collect())
 }
 
+const RIPE: &str = concat!(
+    "-- ripe
+    SELECT ",
+    due_columns!(),
+    " FROM jobs j LEFT JOIN work w ON w.job_id = j.id
+    WHERE j.purged_at IS NULL AND j.purge_day <= $1 AND w.sending_since IS NULL
+      AND (j.purge_at <= $2
+           OR (j.purge_at IS NULL AND j.stage IN ('cancelled', 'undeliverable', 'recalled')))
+    ORDER BY j.purge_day LIMIT $3"
+);
+
+/// Deliveries that can be purged as they are: their hour has come by `now`, or
+/// they were ended before they left; none of them is leaving at this moment.
+/// Whatever has to wait does not stand in their way.
+pub async fn ripe(
+    tx: &mut Tx,
+    before_day: i64,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<DueJob>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(RIPE)
+        .bind(before_day)
+        .bind(now.timestamp_micros())
+        .bind(limit)
+        .fetch_all(conn)
+        .await
+        .doing("look for what can be purged")?
+        .iter()
+        .map(due_job)
+        .collect())
+}
+
+const NEEDED_HOURS: &str = "
+    -- needed_mail_hours
+    SELECT j.mail_hour FROM work w JOIN jobs j ON j.id = w.job_id WHERE j.mail_hour IS NOT NULL
+    UNION
+    SELECT j.mail_hour FROM jobs j
+    WHERE j.reason IS NOT NULL AND j.purged_at IS NULL AND j.mail_hour IS NOT NULL
+      AND j.stage IN ('parked', 'ambiguous')
+";
+
+/// The hours whose mails may still be sent: with work to do, or waiting for a
+/// person. One look at the small table of work, however many hours there are.
+pub async fn needed_mail_hours(tx: &mut Tx) -> Result<Vec<i64>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query_scalar(NEEDED_HOURS).fetch_all(conn).await)
+        .doing("list hours with unsettled mails")
+}
+
 /// The statements of this file.
 pub(in crate::store) const STATEMENTS: &[Statement] = &[
     both("retention::exceptions_on_day", EXCEPTIONS),
     both("retention::due_one", ONE),
     both("retention::too_old", TOO_OLD),
+    both("retention::ripe", RIPE),
+    both("retention::needed_mail_hours", NEEDED_HOURS),
 ];

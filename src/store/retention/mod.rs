@@ -32,7 +32,7 @@ pub mod exceptions;
 pub mod months;
 pub mod segments;
 
-pub use exceptions::{due_one, exceptions_on_day, too_old};
+pub use exceptions::{due_one, exceptions_on_day, needed_mail_hours, ripe, too_old};
 pub use months::{drop_month, droppable_months, forget_keys};
 pub use segments::{SegmentRow, close_segments, empty_segments, known_segments, segment_destroyed};
 
