@@ -16,7 +16,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
-    missing_docs,
+    clippy::panic,
     reason = "a measurement that cannot go on may fall over"
 )]
 

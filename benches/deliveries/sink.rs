@@ -62,7 +62,7 @@ async fn serve(stream: TcpStream, seen: Seen) -> Option<()> {
         }
         match line.get(..4)?.to_ascii_uppercase().as_str() {
             "EHLO" => {
-                answer.push_str("250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n")
+                answer.push_str("250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n");
             }
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1)?;

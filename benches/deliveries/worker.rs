@@ -55,7 +55,7 @@ impl Press for Fixed {
 pub(crate) async fn run(config: &str, press: &str) {
     let config = Config::load(Path::new(config)).unwrap();
     let fixed: Arc<dyn Press> =
-        Arc::new(Fixed((0..FIXED_BYTES).map(|n| (n * 7919 >> 3) as u8).collect()));
+        Arc::new(Fixed((0..FIXED_BYTES).map(|n| ((n * 7919) >> 3) as u8).collect()));
     let clock = Arc::new(WallClock);
     let mut parts = Parts::new(clock.clone(), Entropy::from_os().unwrap());
     parts.press = (press == "fixed").then_some(fixed);

@@ -112,8 +112,12 @@ pub async fn keyring(
 pub fn blobs(config: &Config, entropy: &Entropy) -> anyhow::Result<Blobs> {
     let settings = &config.blobs;
     match settings.kind {
-        BlobKind::Files => Ok(Blobs::files(&settings.dir, settings.segment_bytes_max, entropy.clone())
-            .with_context(|| format!("segments cannot be kept in {}", settings.dir.display()))?),
+        BlobKind::Files => {
+            Ok(Blobs::files(&settings.dir, settings.segment_bytes_max, entropy.clone())
+                .with_context(|| {
+                    format!("segments cannot be kept in {}", settings.dir.display())
+                })?)
+        }
         BlobKind::S3 => {
             let mut builder = object_store::aws::AmazonS3Builder::new()
                 .with_allow_http(settings.allow_http)
@@ -143,8 +147,10 @@ pub fn broker(settings: &config::Broker, name: &str) -> anyhow::Result<BrokerSet
     let mut broker = BrokerSettings::new(&settings.host, settings.port, &settings.user, password);
     broker.vhost.clone_from(&settings.vhost);
     if settings.tls {
-        let ca = settings.tls_ca.as_ref().context("name the broker's authority (`broker.tls_ca`)")?;
-        let pem = std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
+        let ca =
+            settings.tls_ca.as_ref().context("name the broker's authority (`broker.tls_ca`)")?;
+        let pem =
+            std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
         broker.tls = Some(pem);
     }
     broker.heartbeat = settings.heartbeat.0;
@@ -175,7 +181,8 @@ pub fn relay(settings: &config::Mail) -> anyhow::Result<RelaySettings> {
         config::MailTls::None => TlsMode::None,
     };
     if let Some(ca) = &settings.tls_ca {
-        let pem = std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
+        let pem =
+            std::fs::read_to_string(ca).with_context(|| format!("reading {}", ca.display()))?;
         relay.extra_roots_pem = Some(pem);
     }
     if let (Some(user), Some(source)) = (&settings.user, &settings.password) {

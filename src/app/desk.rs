@@ -7,12 +7,7 @@ use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
-use super::{
-    Chain,
-    events::Told,
-    office::Office,
-    steps::feed,
-};
+use super::{Chain, events::Told, office::Office, steps::feed};
 use crate::{
     api,
     config::Role,

@@ -30,7 +30,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Time for a request's head, and between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a whole connection: a slow reader of 20 MiB at 200 kbit/s.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Serves `router` on `listener` until `stop`, then lets running answers end.
 pub async fn serve(listener: TcpListener, router: Router, loops: Loops, stop: CancellationToken) {

@@ -21,7 +21,10 @@ use super::{
     worker::{Service, Tick, TickFuture},
 };
 use crate::{
-    broker::{BrokerSettings, Confirm, Consumer, Exchange, Message, Outage, Outgoing, Publisher, Supervised},
+    broker::{
+        BrokerSettings, Confirm, Consumer, Exchange, Message, Outage, Outgoing, Publisher,
+        Supervised,
+    },
     crypto::sealed_body,
     domain::{
         ids::TenantId,
@@ -153,7 +156,11 @@ impl AmqpIntake {
     }
 
     fn outage(&mut self, outage: &Outage) -> Tick {
-        tracing::warn!("RabbitMQ is away, asked again in {:?}: {:#}", outage.retry_after, crate::app::Chain(&outage.error));
+        tracing::warn!(
+            "RabbitMQ is away, asked again in {:?}: {:#}",
+            outage.retry_after,
+            crate::app::Chain(&outage.error)
+        );
         self.office.metrics.broker_reconnected();
         self.held = None;
         self.pause = outage.retry_after;
@@ -211,13 +218,14 @@ impl AmqpIntake {
     /// The tenant is whoever the broker says sent it; the body has no say.
     fn incoming(&self, message: &Message) -> Incoming {
         let broker = self.office.config.broker.as_ref();
-        let tenant = match (broker.and_then(|broker| broker.single_tenant.as_ref()), &message.user_id) {
-            (Some(tenant), _) => Ok(tenant.clone()),
-            (None, Some(user)) => {
-                self.office.config.tenant_of_user(user).cloned().ok_or(Refusal::NoTenant)
-            }
-            (None, None) => Err(Refusal::NoTenant),
-        };
+        let tenant =
+            match (broker.and_then(|broker| broker.single_tenant.as_ref()), &message.user_id) {
+                (Some(tenant), _) => Ok(tenant.clone()),
+                (None, Some(user)) => {
+                    self.office.config.tenant_of_user(user).cloned().ok_or(Refusal::NoTenant)
+                }
+                (None, None) => Err(Refusal::NoTenant),
+            };
         let sealed = message.content_encoding.as_deref() == Some(SEALED);
         let encoding_known =
             matches!(message.content_encoding.as_deref(), None | Some("" | SEALED));
@@ -291,10 +299,7 @@ impl Service for AmqpIntake {
 }
 
 /// Publishes and waits for every confirm.
-async fn publish(
-    publisher: &mut Supervised<Publisher>,
-    items: &[Outgoing],
-) -> anyhow::Result<()> {
+async fn publish(publisher: &mut Supervised<Publisher>, items: &[Outgoing]) -> anyhow::Result<()> {
     if items.is_empty() {
         return Ok(());
     }

@@ -308,7 +308,7 @@ mod tests {
             leased: 1,
             oldest_due: Duration::from_millis(1_500),
         });
-        metrics.stage("parked", 7, Duration::from_secs(60));
+        metrics.stage("parked", 7, Duration::from_mins(1));
         metrics.dispatched(Duration::from_millis(300));
         metrics.rendered(Duration::from_millis(4));
         metrics.sealed(Duration::from_millis(2));

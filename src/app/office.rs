@@ -28,8 +28,8 @@ use crate::{
         job::Channel,
     },
     entropy::Entropy,
-    retention::Witness,
     render::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer},
+    retention::Witness,
     store::{Db, keyring::KeyRing, ledger::Scribe, work::SealedJob},
 };
 
@@ -149,8 +149,8 @@ pub struct Queues {
     pub in_flight: Arc<InFlight>,
 }
 
-/// Sealed jobs waiting for their commit, at the most: two batches, some 16 MB.
-const PRESSED_MAX: usize = 256;
+/// Sealed jobs waiting for their commit, at the most: some 8 MB.
+const PRESSED_MAX: usize = 128;
 
 impl Queues {
     /// Empty queues of the configured size.

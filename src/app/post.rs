@@ -21,7 +21,7 @@ use crate::{
         stream,
     },
     dispatch::postal::{
-        self, Answers, Announce, CsvEncoding, FileDrop, FileDropOptions, HandOver, News, OpenFault,
+        self, Announce, Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, News, OpenFault,
         OpenPiece, OpenedPiece, PostRoom, PostSettings, PrintOptions, Silent,
     },
     domain::{
@@ -56,11 +56,12 @@ pub fn next_collection(
     now: DateTime<Utc>,
 ) -> anyhow::Result<DateTime<Utc>> {
     match &office.config.post {
-        Some(post) if !test_mode => {
-            Ok(cut_off(post)?.next_batch(now).map_err(|OutsideCalendar| {
+        Some(post) if !test_mode => Ok(cut_off(post)?
+            .next_batch(now)
+            .map_err(|OutsideCalendar| {
                 anyhow::anyhow!("the partner's calendar ends before this letter")
-            })?.closes_at)
-        }
+            })?
+            .closes_at),
         Some(_) | None => Ok(now),
     }
 }
@@ -119,9 +120,8 @@ fn room(
     })
     .with_context(|| format!("the hand-over folder {}", root.display()))?;
     let config = Arc::clone(&office.config);
-    let silent_after = config.post.as_ref().map_or(config::Post::default().silent_after, |post| {
-        post.silent_after
-    });
+    let silent_after =
+        config.post.as_ref().map_or(config::Post::default().silent_after, |post| post.silent_after);
     let settings = PostSettings {
         clock: RetentionClock { months: config.retention.months },
         zone_of: Arc::new(move |tenant| {
@@ -156,7 +156,7 @@ fn room(
         Box::pin(async move { Ok(moved(step.tick().await?)) })
     }));
     let silent = Silent(room);
-    services.push(Step::boxed("partner-silent", Duration::from_secs(60), move || {
+    services.push(Step::boxed("partner-silent", Duration::from_mins(1), move || {
         let step = silent.clone();
         Box::pin(async move { Ok(moved(step.tick().await?)) })
     }));
@@ -230,8 +230,7 @@ impl OpenPiece for Opener {
             let personal = job.personal.as_deref().ok_or(OpenFault::Unreadable)?;
             let personal =
                 key.open_personal(job.id, personal).map_err(|_| OpenFault::Unreadable)?;
-            let personal =
-                Personal::from_bytes(&personal).map_err(|_| OpenFault::Unreadable)?;
+            let personal = Personal::from_bytes(&personal).map_err(|_| OpenFault::Unreadable)?;
             Ok(OpenedPiece { pdf, personal })
         })
     }

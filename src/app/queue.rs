@@ -82,6 +82,12 @@ impl<T> Queue<T> {
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.arrived)
     }
+
+    /// Wakes everyone who takes from here: there is room behind them again.
+    pub fn ring(&self) {
+        self.arrived.notify_waiters();
+        self.arrived.notify_one();
+    }
 }
 
 /// One queue per tenant, served in turn: a tenant with a hundred thousand jobs
@@ -110,12 +116,11 @@ impl<T> FairQueue<T> {
     pub fn push(&self, tenant: &TenantId, item: T) {
         let mut fair = lock(&self.state);
         fair.len = fair.len.saturating_add(1);
-        match fair.tenants.get_mut(tenant) {
-            Some(queue) => queue.push_back(item),
-            None => {
-                fair.tenants.insert(tenant.clone(), VecDeque::from([item]));
-                fair.turn.push_back(tenant.clone());
-            }
+        if let Some(queue) = fair.tenants.get_mut(tenant) {
+            queue.push_back(item);
+        } else {
+            fair.tenants.insert(tenant.clone(), VecDeque::from([item]));
+            fair.turn.push_back(tenant.clone());
         }
         drop(fair);
         self.arrived.notify_one();
@@ -157,6 +162,12 @@ impl<T> FairQueue<T> {
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.arrived)
     }
+
+    /// Wakes everyone who takes from here: there is room behind them again.
+    pub fn ring(&self) {
+        self.arrived.notify_waiters();
+        self.arrived.notify_one();
+    }
 }
 
 /// The jobs that this process holds leased in memory: the bound of everything
@@ -166,6 +177,7 @@ pub struct InFlight {
     held: Mutex<Held>,
     most: usize,
     most_per_tenant: usize,
+    freed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -177,7 +189,8 @@ struct Held {
 impl InFlight {
     /// Nothing held yet.
     pub fn new(most: usize, most_per_tenant: usize) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::new(Held::default()), most, most_per_tenant })
+        let held = Mutex::new(Held::default());
+        Arc::new(Self { held, most, most_per_tenant, freed: Arc::new(Notify::new()) })
     }
 
     /// How many more jobs may be taken into memory.
@@ -208,12 +221,21 @@ impl InFlight {
     pub fn leave(&self, job: JobId) {
         let mut held = lock(&self.held);
         let Some(tenant) = held.jobs.remove(&job) else { return };
+        // Half empty: time to claim more.
+        if held.jobs.len() <= self.most / 2 {
+            self.freed.notify_one();
+        }
         if let Some(count) = held.per_tenant.get_mut(&tenant) {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 held.per_tenant.remove(&tenant);
             }
         }
+    }
+
+    /// Rings when there is room for more.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.freed)
     }
 
     /// Every job in memory.

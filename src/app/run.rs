@@ -17,8 +17,7 @@ use super::{
     http,
     intake::{AmqpEvents, AmqpIntake},
     office::Office,
-    operations,
-    post,
+    operations, post,
     steps::{
         carry::Carry,
         commit::Commit,
@@ -69,8 +68,11 @@ pub fn carriers(office: &Office) -> anyhow::Result<Carriers> {
     let relay = MailRelay::new(build::relay(&office.config.mail)?)
         .context("the mail relay's settings cannot be used (`mail`)")?;
     let relay = Arc::new(relay);
-    let one = || Box::new(SmtpCarrier::new(Arc::clone(&relay))) as Box<dyn Carrier>;
-    Ok((0..office.config.mail.connections).map(|_| one()).collect())
+    let mut carriers = Carriers::new();
+    for _ in 0..office.config.mail.connections {
+        carriers.push(Box::new(SmtpCarrier::new(Arc::clone(&relay))));
+    }
+    Ok(carriers)
 }
 
 /// The steps of the role `work`, in the order of a letter's life.

@@ -80,7 +80,10 @@ pub fn api(office: &Arc<Office>, desk: Arc<OfficeDesk>) -> anyhow::Result<Router
         if let Some(source) = &tenant.token {
             let token = source.read().with_context(|| format!("`tenants.{id}.token`"))?;
             let token = token.expose_secret();
-            anyhow::ensure!(token.len() >= 32, "`tenants.{id}.token` is shorter than 32 characters");
+            anyhow::ensure!(
+                token.len() >= 32,
+                "`tenants.{id}.token` is shorter than 32 characters"
+            );
             tokens = tokens.with(id.clone(), token.as_bytes());
         }
     }

@@ -162,7 +162,10 @@ async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
                 }
             }
             Err(fault) => {
-                tracing::warn!(step = service.name(), "a step failed and is tried again: {fault:#}");
+                tracing::warn!(
+                    step = service.name(),
+                    "a step failed and is tried again: {fault:#}"
+                );
                 tokio::select! {
                     () = wait(backoff) => {}
                     () = stop.cancelled() => {}

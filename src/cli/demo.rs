@@ -77,7 +77,10 @@ impl Demo {
             print::line(&format!("  {channel:<6} {job}"));
         }
         print::line("");
-        print::line(&format!("  mails caught       http://{}/   <- open the link in there", demo.mail_page));
+        print::line(&format!(
+            "  mails caught       http://{}/   <- open the link in there",
+            demo.mail_page
+        ));
         print::line(&format!("  recipients' pages  http://{}/", show(at.gateway)));
         print::line(&format!("  applications       http://{}/v1/jobs", show(at.api)));
         print::line(&format!("  health, metrics    http://{}/metrics", show(at.operations)));

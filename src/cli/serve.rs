@@ -18,11 +18,13 @@ use crate::{
 
 /// Runs the office; any number of processes beside each other.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGTERM or Ctrl-C takes nothing new, finishes what is under way and gives \
+#[command(
+    after_help = "SIGTERM or Ctrl-C takes nothing new, finishes what is under way and gives \
                         the rest back, within work.drain; a second one ends at once and loses \
                         nothing either.\n\nExamples:\n  kakitome serve --config kakitome.toml\n  \
                         kakitome serve --config kakitome.toml --role gateway\n  kakitome serve \
-                        --config kakitome.toml --role intake,work")]
+                        --config kakitome.toml --role intake,work"
+)]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigArg,

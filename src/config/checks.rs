@@ -207,9 +207,10 @@ fn mail(config: &Config, found: &mut Findings) {
         "a password is never sent in clear",
     );
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic()) && !text.is_empty();
-    let address = mail.from.split_once('@').is_some_and(|(local, host)| {
-        plain(local) && plain(host) && !host.contains('@')
-    });
+    let address = mail
+        .from
+        .split_once('@')
+        .is_some_and(|(local, host)| plain(local) && plain(host) && !host.contains('@'));
     found.note(!address, "mail.from", "write one address, like noreply@example.jp");
     found.note(!plain(&mail.bounce_domain), "mail.bounce_domain", "write a domain name");
     found.note(!plain(&mail.hello_name), "mail.hello_name", "write a host name");
@@ -266,7 +267,8 @@ fn tenants(config: &Config, found: &mut Findings) {
         tenant_texts(id.as_str(), tenant, found);
         found.secret(&key("token"), tenant.token.as_ref());
         for user in &tenant.users {
-            let fits = (1..=128).contains(&user.len()) && user.bytes().all(|b| b.is_ascii_graphic());
+            let fits =
+                (1..=128).contains(&user.len()) && user.bytes().all(|b| b.is_ascii_graphic());
             found.note(!fits, &key("users"), "1 to 128 visible ASCII characters each");
             found.note(!users.insert(user), &key("users"), "a broker user belongs to one tenant");
         }

@@ -554,8 +554,8 @@ impl Default for Mail {
             from: "noreply@example.jp".into(),
             bounce_domain: "bounce.example.jp".into(),
             connections: 8,
-            give_up_after: Span(Duration::from_secs(24 * 3600)),
-            final_timeout: Span(Duration::from_secs(600)),
+            give_up_after: Span(Duration::from_hours(24)),
+            final_timeout: Span(Duration::from_mins(10)),
         }
     }
 }
@@ -569,7 +569,7 @@ impl Default for Post {
             zone: Tz::Asia__Tokyo,
             saturday_open: false,
             manifest: ManifestEncoding::Utf8,
-            silent_after: Span(Duration::from_secs(7 * 24 * 3600)),
+            silent_after: Span(Duration::from_hours(168)),
             sender_lines: Vec::new(),
         }
     }
@@ -579,8 +579,8 @@ impl Default for Work {
     fn default() -> Self {
         Self {
             batch: 256,
-            in_flight: 2_048,
-            in_flight_per_tenant: 1_024,
+            in_flight: 1_024,
+            in_flight_per_tenant: 512,
             render_threads: 0,
             render_chunk: 8,
             linger: Span(Duration::from_millis(4)),
@@ -598,8 +598,8 @@ impl Default for Retention {
         Self {
             months: 1,
             undispatched_days_max: 30,
-            clock_tolerance: Span(Duration::from_secs(3600)),
-            every: Span(Duration::from_secs(60)),
+            clock_tolerance: Span(Duration::from_hours(1)),
+            every: Span(Duration::from_mins(1)),
             batch: 500,
             evidence_years: 12,
         }

@@ -60,8 +60,8 @@ impl SecretSource {
             None => Ok(PathBuf::from(&self.0)),
             Some(name) => {
                 #[expect(clippy::disallowed_methods, reason = "systemd names the folder so")]
-                let dir =
-                    std::env::var("CREDENTIALS_DIRECTORY").map_err(|_| SecretError::NoCredentials)?;
+                let dir = std::env::var("CREDENTIALS_DIRECTORY")
+                    .map_err(|_| SecretError::NoCredentials)?;
                 Ok(Path::new(&dir).join(name))
             }
         }

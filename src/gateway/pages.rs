@@ -210,15 +210,12 @@ impl Pages {
             .get_template(template)
             .and_then(|template| template.render(context! { ..values, ..frame }));
         let mut response = Response::new(Body::empty());
-        match rendered {
-            Ok(html) => {
-                *response.body_mut() = Body::from(html);
-                *response.status_mut() = status;
-            }
-            Err(_) => {
-                tracing::error!(template, "a page could not be rendered");
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            }
+        if let Ok(html) = rendered {
+            *response.body_mut() = Body::from(html);
+            *response.status_mut() = status;
+        } else {
+            tracing::error!(template, "a page could not be rendered");
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, html);

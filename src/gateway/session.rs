@@ -109,7 +109,7 @@ mod tests {
 
     fn session() -> Session {
         let link = Lookup { day: 20_778, print: [5; 32] };
-        Session::begin(link, now(), now() + TimeDelta::days(14))
+        Session::begin(link, now(), now().checked_add_signed(TimeDelta::days(14)).unwrap())
     }
 
     #[test]

@@ -47,10 +47,8 @@ impl When {
             Locale::Ja => format!("{year}年{month}月{date}日({})", kanji(local.weekday())),
             Locale::En => local.format("%A, %-d %B %Y").to_string(),
         };
-        let name = match zone {
-            Tz::Asia__Tokyo => words.get(locale, "zone_tokyo"),
-            other => other.name(),
-        };
+        let tokyo = zone == Tz::Asia__Tokyo;
+        let name = if tokyo { words.get(locale, "zone_tokyo") } else { zone.name() };
         let offset = local.format("%Z, UTC%:z");
         Self {
             machine: instant.to_rfc3339_opts(SecondsFormat::Secs, true),

@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(language("", "de, en;q=0.5"), Locale::En, "the one of two that is understood");
         assert_eq!(language("", "de"), Locale::Ja, "neither: the job's language");
         assert_eq!(language("?lang=xx", "en;q=0"), Locale::Ja, "refused languages do not count");
-        assert_eq!(language("?a=b&lang=en", "\u{7f}"[..0].as_ref()), Locale::En, "later pair");
+        assert_eq!(language("?a=b&lang=en", ""), Locale::En, "later pair");
     }
 }

@@ -219,8 +219,9 @@ impl Desk {
         for (index, incoming) in batch.into_iter().enumerate() {
             match self.read(&incoming, now).await? {
                 Ok((checked, payload_mac)) => {
-                    let candidate =
-                        self.candidate(index, checked, payload_mac, incoming.trace, now, lease).await?;
+                    let candidate = self
+                        .candidate(index, checked, payload_mac, incoming.trace, now, lease)
+                        .await?;
                     candidates.push(candidate);
                     verdicts.push(None);
                 }
@@ -317,8 +318,7 @@ impl Desk {
         let key = DeliveryKey::draw(&self.entropy)?;
         let zone = settings.map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
         let send_at = checked.send_at.max(now);
-        let purge = RetentionClock { months: self.config.retention.months }
-            .purge(send_at, zone)?;
+        let purge = RetentionClock { months: self.config.retention.months }.purge(send_at, zone)?;
         let service = service_of(checked.channel);
         let day_key = self.keys.day_key(&tenant, service, purge.purge_day).await?;
         let personal = personal_of(&checked);
@@ -385,10 +385,9 @@ impl Desk {
         }
         for (((index, leased, fresh), row), taken) in rest.into_iter().zip(&rows).zip(taken) {
             let verdict = match taken {
-                Taken::Fresh => Verdict::Accepted {
-                    job: row.id,
-                    fresh: leased.then(|| Box::new(fresh)),
-                },
+                Taken::Fresh => {
+                    Verdict::Accepted { job: row.id, fresh: leased.then(|| Box::new(fresh)) }
+                }
                 Taken::Same { job } => {
                     events.push(self.echo_event(&row.tenant, job, Kind::Duplicate, None, now)?);
                     Verdict::Duplicate { job }
@@ -408,11 +407,7 @@ impl Desk {
     }
 
     /// Writes down what was refused or came twice, before anybody is told.
-    async fn write_down(
-        &self,
-        events: &[EventRow],
-        outbox: &[OutboxRow],
-    ) -> Result<(), DeskError> {
+    async fn write_down(&self, events: &[EventRow], outbox: &[OutboxRow]) -> Result<(), DeskError> {
         if events.is_empty() && outbox.is_empty() {
             return Ok(());
         }
@@ -507,7 +502,8 @@ impl Desk {
             None => (None, None),
             Some(name) => {
                 let key = self.keys.evidence_key(tenant, year).await?;
-                let print = prints::blind_index(&index, "counterparty", &names::counterparty_key(&name));
+                let print =
+                    prints::blind_index(&index, "counterparty", &names::counterparty_key(&name));
                 let place = wrap::place(&[b"evidence", tenant.as_str().as_bytes()]);
                 let sealed = wrap::wrap(&key, &place, name.as_bytes(), &self.entropy)?;
                 (Some(print), Some(sealed))
@@ -532,9 +528,11 @@ impl Desk {
 fn recipient_index(index: &crate::crypto::Key, checked: &CheckedJob) -> [u8; 16] {
     match &checked.recipient.email {
         Some(email) => prints::blind_index(index, "recipient", &email.canonical()),
-        None => {
-            prints::blind_index(index, "recipient", &names::counterparty_key(&checked.recipient.name))
-        }
+        None => prints::blind_index(
+            index,
+            "recipient",
+            &names::counterparty_key(&checked.recipient.name),
+        ),
     }
 }
 
@@ -568,10 +566,13 @@ fn personal_of(checked: &CheckedJob) -> Personal {
         title: title.to_owned(),
         recipient_name: recipient.name.clone(),
         person: recipient.person.clone(),
-        email: recipient.email.as_ref().map(|email| email.shown()),
+        email: recipient.email.as_ref().map(super::super::domain::mail_address::MailAddress::shown),
         locale: recipient.locale,
         reference: checked.reference.clone(),
         postal_code: recipient.address.as_ref().map(|one| one.postal_code.digits().to_owned()),
-        address_lines: recipient.address.as_ref().map_or_else(Vec::new, |one| one.lines()),
+        address_lines: recipient
+            .address
+            .as_ref()
+            .map_or_else(Vec::new, super::super::domain::postal_address::PostalAddress::lines),
     }
 }

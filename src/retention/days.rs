@@ -96,12 +96,12 @@ impl Retention {
                 Verdict::Due(_) => true,
                 Verdict::Kept => false,
                 Verdict::Held(doubt) => {
-                    self.doubt(job, doubt, done);
+                    Self::doubt(job, doubt, done);
                     false
                 }
                 Verdict::Later { day, listed } => {
                     if let Some(doubt) = listed {
-                        self.doubt(job, doubt, done);
+                        Self::doubt(job, doubt, done);
                     }
                     self.move_to(job, key.1, day, done).await?
                 }
@@ -136,7 +136,7 @@ impl Retention {
             Err(error) => return Err(error.into()),
         };
         let Ok(key) = opened else {
-            self.doubt(job, Doubt::KeyUnreadable, done);
+            Self::doubt(job, Doubt::KeyUnreadable, done);
             return Ok(false);
         };
         let later = self.keys.day_key(&job.tenant, service, day).await?;
@@ -148,7 +148,7 @@ impl Retention {
         Ok(moved)
     }
 
-    fn doubt(&self, job: &DueJob, doubt: Doubt, done: &mut Done) {
+    fn doubt(job: &DueJob, doubt: Doubt, done: &mut Done) {
         done.doubtful = done.doubtful.saturating_add(1);
         tracing::warn!(job.id = %job.id, code = doubt.code(), "a person has to look at this delivery");
     }

@@ -195,6 +195,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a note may be missing")]
     fn note(minutes: i64) -> Option<DateTime<Utc>> {
         Some(noon() + TimeDelta::minutes(minutes))
     }

@@ -51,10 +51,7 @@ impl DossierError {
 
 impl From<KeyError> for DossierError {
     fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Destroyed => Self::Destroyed,
-            other => Self::Key(other),
-        }
+        if matches!(error, KeyError::Destroyed) { Self::Destroyed } else { Self::Key(error) }
     }
 }
 

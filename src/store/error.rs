@@ -131,7 +131,7 @@ fn is_unreachable(error: &sqlx::Error) -> bool {
 
 /// PostgreSQL's five-character codes, SQLite's (extended) result codes.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+    let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
         return false;
     };
     // Serialisation, deadlock, lock not available, time-out, too many clients.

@@ -58,9 +58,12 @@ impl Db {
     /// program has migrated.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
         let applied = self.pending_migrations().await?;
-        self.run_migrator().await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) => StoreError::TooNew { version },
-            source => StoreError::Migration { source: Box::new(source) },
+        self.run_migrator().await.map_err(|error| {
+            if let MigrateError::VersionMissing(version) = error {
+                StoreError::TooNew { version }
+            } else {
+                StoreError::Migration { source: Box::new(error) }
+            }
         })?;
         Ok(Migrated { applied })
     }

@@ -42,10 +42,10 @@ pub mod postal;
 pub mod retention;
 mod run;
 pub mod statements;
-pub mod work;
-pub mod workers;
 #[cfg(test)]
 pub(crate) mod trial;
+pub mod work;
+pub mod workers;
 
 pub use error::StoreError;
 pub use migrations::Migrated;

@@ -1,6 +1,8 @@
 //! Databases for tests, one per test, on both kinds. Those of PostgreSQL are
 //! made in the server that `KAKITOME_TEST_POSTGRES` names.
 
+#![expect(clippy::print_stdout, reason = "a test that was not tried says so")]
+
 use tempfile::TempDir;
 
 use super::{Db, DbOptions};
@@ -9,8 +11,6 @@ use crate::entropy::Entropy;
 /// A database of its own, with the schema in place, and where it is.
 pub(crate) struct Trial {
     pub(crate) db: Db,
-    /// For further connections to the same database.
-    pub(crate) url: String,
     /// Holds the files of the test; removed when dropped.
     pub(crate) folder: TempDir,
 }
@@ -26,7 +26,7 @@ impl Trial {
     #[expect(clippy::disallowed_methods, reason = "a test's setting")]
     pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = std::env::var("KAKITOME_TEST_POSTGRES") else {
-            eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server");
+            println!("NOT RUN: KAKITOME_TEST_POSTGRES names no server");
             return None;
         };
         let entropy = Entropy::from_os().unwrap();
@@ -43,6 +43,6 @@ impl Trial {
         let options = DbOptions { max_connections: 4, ..DbOptions::default() };
         let db = Db::open(&url, options).await.unwrap();
         db.migrate().await.unwrap();
-        Self { db, url, folder }
+        Self { db, folder }
     }
 }

@@ -73,13 +73,8 @@ pub async fn heartbeat(
     epoch: Epoch,
     alive_until: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let rows = execute!(
-        tx,
-        "write a heartbeat",
-        HEARTBEAT,
-        alive_until.timestamp_micros(),
-        epoch.0
-    )?;
+    let rows =
+        execute!(tx, "write a heartbeat", HEARTBEAT, alive_until.timestamp_micros(), epoch.0)?;
     Ok(rows == 1)
 }
 
@@ -160,13 +155,8 @@ const DECLARE_DEAD: &str = "
 /// Declares every worker dead that has been silent past its lease; `mine` is
 /// the one that asks and evidently lives. From here on none of them can renew
 /// its lease, so that what it held can be taken.
-pub async fn declare_dead(
-    tx: &mut Tx,
-    mine: Epoch,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let rows =
-        execute!(tx, "declare workers dead", DECLARE_DEAD, now.timestamp_micros(), mine.0)?;
+pub async fn declare_dead(tx: &mut Tx, mine: Epoch, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let rows = execute!(tx, "declare workers dead", DECLARE_DEAD, now.timestamp_micros(), mine.0)?;
     Ok(rows)
 }
 

@@ -12,7 +12,7 @@ use kakitome::{
     store::{Blown, Fuse},
 };
 
-use crate::harness::{Books, EMAIL, LETTER, World, job, journeys, renderer};
+use crate::harness::{EMAIL, LETTER, World, job, journeys, renderer};
 
 /// Blows at the n-th thing, and stays blown.
 #[derive(Debug)]

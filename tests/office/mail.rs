@@ -9,7 +9,7 @@ use kakitome::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Books, EMAIL, World, in_the_future, job, journeys};
+use crate::harness::{EMAIL, World, in_the_future, job, journeys};
 
 fn twice(at: Verb, words: &str) -> Script {
     Script::new(vec![Rule { at, recipient: None, act: Act::Say(words.into()), times: 2 }])

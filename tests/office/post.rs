@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use kakitome::domain::{log::Kind, stage::Stage};
 
-use crate::harness::{Books, LETTER, World, files_below, job, journeys};
+use crate::harness::{LETTER, World, files_below, job, journeys};
 
 journeys! {
     /// A letter waits for the cut-off, goes to the partner once, is posted,

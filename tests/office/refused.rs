@@ -6,7 +6,7 @@ use kakitome::{
     store::ledger::{self, Search},
 };
 
-use crate::harness::{Books, World, journeys};
+use crate::harness::{World, journeys};
 
 journeys! {
     /// Every refused example gets exactly its code and one event in the log;

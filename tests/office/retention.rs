@@ -7,7 +7,7 @@ use kakitome::{
     domain::{log::Kind, stage::Stage},
 };
 
-use crate::harness::{Books, EMAIL, World, job, journeys};
+use crate::harness::{EMAIL, World, job, journeys};
 
 journeys! {
     /// The end of February is kept through the end of March: the legal month.

@@ -1,13 +1,9 @@
 //! Tenants never meet, and share the press fairly.
 
 use axum::{body::Body, http::Request};
-use kakitome::{
-    config::Config,
-    domain::stage::Stage,
-    intake::desk::Verdict,
-};
+use kakitome::{config::Config, domain::stage::Stage, intake::desk::Verdict};
 
-use crate::harness::{Books, EMAIL, World, answer, job, journeys};
+use crate::harness::{EMAIL, World, answer, job, journeys};
 
 fn small(config: &mut Config) {
     config.work.in_flight = 64;

@@ -51,7 +51,7 @@ contract! {
         let item = PurgeJob {
             id: purged.id, reason: None, event: office.event_of(&purged, Kind::Purged),
         };
-        office.write(async |tx| retention::purge(tx, now, &[item.clone()], &[]).await).await;
+        office.write(async |tx| retention::purge(tx, now, std::slice::from_ref(&item), &[]).await).await;
         assert!(!opens(&purged, now).await, "gone");
         let link = office.link(&purged);
         let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;

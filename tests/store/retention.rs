@@ -159,7 +159,7 @@ contract! {
         assert!(spent().await.is_empty(), "a document of it lives");
         assert!(!drop().await, "so it cannot be dropped");
         office.purge(&[&old]).await;
-        assert_eq!(spent().await, [month.clone()], "now it is spent");
+        assert_eq!(spent().await, std::slice::from_ref(&month), "now it is spent");
         assert!(drop().await, "dropped");
         let gone = office.read(async |tx| jobs::get(tx, None, old.id).await).await;
         assert!(gone.is_none(), "off the books");

@@ -97,10 +97,8 @@ impl Walk<'_> {
         self.step("letter handed to the partner", async |walk: &Self| walk.handed(letter).await)
             .await?;
         let opened = self.step("link opened", async |walk: &Self| walk.opened(&link).await).await?;
-        self.step("bytes are the PDF", async |walk: &Self| {
-            walk.same_bytes(mail, &opened).await
-        })
-        .await?;
+        self.step("bytes are the PDF", async |walk: &Self| walk.same_bytes(mail, &opened).await)
+            .await?;
         self.step("letter posted", async |walk: &Self| walk.posted(letter).await).await?;
         self.step("purged on its day", async |walk: &Self| {
             let first = walk.purged(mail).await?;
@@ -155,7 +153,8 @@ impl Walk<'_> {
         let office = &self.demo.running.office;
         let post = office.config.post.as_ref().context("no print partner is configured")?;
         let batch = crate::app::post::cut_off(post)?.next_batch(self.clock.now())?;
-        self.clock.set(batch.closes_at + TimeDelta::seconds(1));
+        self.clock.set(batch.closes_at);
+        self.clock.advance(TimeDelta::seconds(1));
         let row = self.reaches(letter, Stage::Dispatched).await?;
         let folder = post.drop_dir.display();
         Ok(((), format!("{}, batch of {} in {folder}", stage_words(&row), batch.batch_day)))
@@ -219,7 +218,8 @@ impl Walk<'_> {
         let row = self.row(job).await?;
         let due = row.purge_at.context("no purge instant is known")?;
         if self.clock.now() < due {
-            self.clock.set(due + TimeDelta::seconds(1));
+            self.clock.set(due);
+            self.clock.advance(TimeDelta::seconds(1));
         }
         let row = self.reaches(job, Stage::Purged).await?;
         anyhow::ensure!(row.wrapped_key.is_none(), "the key is still there");
@@ -240,8 +240,14 @@ impl Walk<'_> {
     async fn logged(&self, mail: JobId, letter: JobId) -> anyhow::Result<((), String)> {
         use Kind as K;
         let wanted = [
-            (mail, vec![K::Accepted, K::Sealed, K::Dispatched, K::Opened, K::Downloaded, K::Purged]),
-            (letter, vec![K::Accepted, K::Sealed, K::HandedOver, K::Dispatched, K::Posted, K::Purged]),
+            (
+                mail,
+                vec![K::Accepted, K::Sealed, K::Dispatched, K::Opened, K::Downloaded, K::Purged],
+            ),
+            (
+                letter,
+                vec![K::Accepted, K::Sealed, K::HandedOver, K::Dispatched, K::Posted, K::Purged],
+            ),
         ];
         let mut seen = Vec::new();
         for (job, kinds) in wanted {

@@ -65,7 +65,12 @@ pub struct Demo {
 /// Opens an office in `dir`, whose pages are served at `listen`; the other
 /// addresses are chosen by the system. `by_hand` says that the clock is moved by
 /// hand.
-pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: bool) -> anyhow::Result<Demo> {
+pub async fn open(
+    dir: &Path,
+    listen: SocketAddr,
+    clock: SharedClock,
+    by_hand: bool,
+) -> anyhow::Result<Demo> {
     let entropy = Entropy::from_os()?;
     let any = SocketAddr::new(listen.ip(), 0);
     let catcher = Catcher::new(CatcherSettings::default(), Arc::clone(&clock));
@@ -103,15 +108,7 @@ pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: b
     let mail_page = mail.local_addr()?;
     let stop = running.loops.closing();
     running.loops.spawn(http::serve(mail, catcher.router(""), running.loops.clone(), stop));
-    Ok(Demo {
-        running,
-        catcher,
-        mail_page,
-        dir: dir.to_owned(),
-        config_file,
-        desk,
-        tasks,
-    })
+    Ok(Demo { running, catcher, mail_page, dir: dir.to_owned(), config_file, desk, tasks })
 }
 
 async fn configure(
@@ -155,7 +152,10 @@ async fn configure(
     config.retention.every = Span(std::time::Duration::from_secs(1));
     config.post = Some(Post {
         drop_dir: dir.join("post"),
-        sender_lines: vec!["〒900-0015 沖縄県那覇市久茂地1-1-1".into(), "書留サンプル株式会社".into()],
+        sender_lines: vec![
+            "〒900-0015 沖縄県那覇市久茂地1-1-1".into(),
+            "書留サンプル株式会社".into(),
+        ],
         ..Post::default()
     });
     let tenant = Tenant {
@@ -185,8 +185,10 @@ impl Demo {
         let mut batch = Vec::new();
         for (channel, text) in SAMPLES {
             let mut job: serde_json::Value = serde_json::from_str(text)?;
-            job["key"] = format!("sample-{channel}-{round}").into();
-            job["tenant"] = TENANT.into();
+            if let Some(fields) = job.as_object_mut() {
+                fields.insert("key".into(), format!("sample-{channel}-{round}").into());
+                fields.insert("tenant".into(), TENANT.into());
+            }
             batch.push(Incoming {
                 tenant: Ok(tenant.clone()),
                 body: serde_json::to_vec(&job)?,

@@ -39,6 +39,8 @@ impl Service for Commit {
             if batch.is_empty() {
                 return Ok(Tick::Idle);
             }
+            // The press may have stood still for want of room.
+            self.0.queues.ready.ring();
             let jobs: Vec<JobId> = batch.iter().map(|one| one.delivery.job).collect();
             let count = jobs.len();
             match commit(&self.0, batch).await {
@@ -100,17 +102,12 @@ async fn commit(office: &Office, batch: Vec<Pressed>) -> anyhow::Result<()> {
     }
     let outbox = ready
         .iter()
-        .filter_map(|(delivery, _)| office.events.of_delivery(delivery, EventKind::Sealed, None, now).transpose())
+        .filter_map(|(delivery, _)| {
+            office.events.of_delivery(delivery, EventKind::Sealed, None, now).transpose()
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    let held = work::seal_now(
-        &office.db,
-        office.epoch,
-        now,
-        appended.segment,
-        &rows,
-        &outbox,
-    )
-    .await?;
+    let held =
+        work::seal_now(&office.db, office.epoch, now, appended.segment, &rows, &outbox).await?;
     let held: std::collections::HashSet<JobId> = held.into_iter().collect();
     let mut letters = Vec::new();
     let mut test_letters = Vec::new();

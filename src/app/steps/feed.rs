@@ -8,6 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
 use crate::{
     app::{
@@ -43,19 +44,22 @@ pub struct Feed {
     office: Arc<Office>,
     /// The tenant that was served last.
     cursor: String,
+    /// Whether the last claim left something behind.
+    more: bool,
 }
 
 impl Feed {
     /// Starts with the first tenant.
     pub fn new(office: Arc<Office>) -> Self {
-        Self { office, cursor: String::new() }
+        Self { office, cursor: String::new(), more: true }
     }
 
     async fn feed(&mut self) -> anyhow::Result<Tick> {
         let office = &self.office;
         let room = office.queues.in_flight.room().min(CLAIM_MAX);
-        // Half full is full enough: a claim for a handful costs as much.
-        if room < CLAIM_MAX.min(office.config.work.in_flight / 4).max(1) || !office.lease.holds() {
+        // A claim for a handful costs as much as one for many.
+        let worth_it = CLAIM_MAX.min(office.config.work.in_flight / 4).max(1);
+        if room < worth_it || !office.lease.holds() {
             return Ok(Tick::Idle);
         }
         let now = office.clock.now();
@@ -71,6 +75,7 @@ impl Feed {
         )
         .await?;
         tx.commit().await?;
+        self.more = claimed.len() >= room;
         if claimed.is_empty() {
             return Ok(Tick::Idle);
         }
@@ -131,6 +136,11 @@ impl Service for Feed {
 
     fn tick(&mut self) -> TickFuture<'_> {
         Box::pin(self.feed())
+    }
+
+    fn bell(&self) -> Option<Arc<Notify>> {
+        // Only while the books are known to hold more than memory does.
+        self.more.then(|| self.office.queues.in_flight.bell())
     }
 
     fn pause(&self) -> Duration {
@@ -219,7 +229,8 @@ async fn read_letter(
     let envelope_from =
         crate::dispatch::email::verp::address(row.id, tag, &office.config.mail.bounce_domain);
     let address = personal.email.as_deref().unwrap_or_default();
-    let envelope_to = crate::dispatch::email::address::MailAddress::parse(address)?.wire().to_owned();
+    let envelope_to =
+        crate::dispatch::email::address::MailAddress::parse(address)?.wire().to_owned();
     Ok(Letter { job: row.id, envelope_from, envelope_to, bytes: Arc::new(bytes) })
 }
 

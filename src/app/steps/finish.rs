@@ -51,9 +51,12 @@ impl Service for Finish {
             if batch.is_empty() {
                 return Ok(Tick::Idle);
             }
+            // A connection may have stood still for want of room.
+            self.0.queues.letters.ring();
             let count = batch.len();
-            let (taken, rest): (Vec<Done>, Vec<Done>) =
-                batch.into_iter().partition(|done| matches!(done.outcome, Outcome::Accepted { .. }));
+            let (taken, rest): (Vec<Done>, Vec<Done>) = batch
+                .into_iter()
+                .partition(|done| matches!(done.outcome, Outcome::Accepted { .. }));
             let mut left = rest;
             let written = write_taken(&self.0, &taken).await;
             if let Err(fault) = written {
@@ -162,8 +165,7 @@ pub(super) async fn clock_starts(
         .tenants
         .get(&delivery.tenant)
         .map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
-    let mut purge = RetentionClock { months: office.config.retention.months }
-        .purge(at, zone)?;
+    let mut purge = RetentionClock { months: office.config.retention.months }.purge(at, zone)?;
     let rewrapped = if purge.purge_day > delivery.purge_day {
         let service = service_of(delivery.channel);
         let day_key = office.keys.day_key(&delivery.tenant, service, purge.purge_day).await?;

@@ -107,7 +107,7 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
     let work = tokio::task::spawn_blocking(move || {
         let press = |ready: Ready| {
             inside.suspects.enter(slot, ready.delivery.job);
-            press_safely(&inside, &keys, ready, now)
+            press_safely(&inside, &keys, &ready, now)
         };
         let results: Vec<_> = batch.into_iter().map(press).collect();
         inside.suspects.leave(slot);
@@ -159,12 +159,12 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Fault {
 fn press_safely(
     office: &Office,
     keys: &Keys,
-    ready: Ready,
+    ready: &Ready,
     now: DateTime<Utc>,
 ) -> Result<Box<Pressed>, Spoiled> {
     let delivery = Arc::clone(&ready.delivery);
     let started = std::time::Instant::now();
-    let attempt = AssertUnwindSafe(|| press_one(office, keys, &ready, now));
+    let attempt = AssertUnwindSafe(|| press_one(office, keys, ready, now));
     let result = catch_unwind(attempt);
     office.metrics.rendered(started.elapsed());
     match result {
@@ -274,16 +274,13 @@ fn render(
     })
 }
 
-fn address_page(
-    office: &Office,
-    delivery: &Delivery,
-    checked: &CheckedJob,
-) -> Option<AddressPage> {
+fn address_page(office: &Office, delivery: &Delivery, checked: &CheckedJob) -> Option<AddressPage> {
     if delivery.channel != Channel::Post {
         return None;
     }
     let address = checked.recipient.address.as_ref()?;
-    let sender = office.config.post.as_ref().map_or_else(Vec::new, |post| post.sender_lines.clone());
+    let sender =
+        office.config.post.as_ref().map_or_else(Vec::new, |post| post.sender_lines.clone());
     Some(AddressPage {
         postal_code: address.postal_code.to_string(),
         address_lines: address.lines(),
@@ -306,14 +303,14 @@ fn mail(
     now: DateTime<Utc>,
 ) -> Result<(Letter, NewLink), Fault> {
     let zone = tenant.zone();
-    let purge = RetentionClock { months: office.config.retention.months }
-        .purge(now, zone)?;
+    let purge = RetentionClock { months: office.config.retention.months }.purge(now, zone)?;
     let ttl = TimeDelta::from_std(checked.link.ttl()).unwrap_or(TimeDelta::days(14));
     let wished = now.checked_add_signed(ttl).unwrap_or(purge.purge_at);
     // A link never outlives its document, and it ends on a full minute, so
     // that what the mail says is what holds.
     let expires_at = wished.min(purge.purge_at);
-    let expires_at = expires_at.with_second(0).and_then(|at| at.with_nanosecond(0)).unwrap_or(expires_at);
+    let expires_at =
+        expires_at.with_second(0).and_then(|at| at.with_nanosecond(0)).unwrap_or(expires_at);
     let token = LinkToken::mint(&keys.link, now, &office.entropy)?;
     let lookup = token.lookup(&keys.link)?;
     let text = token.text();
@@ -388,8 +385,8 @@ pub(super) async fn park(
     let news = office.events.of_delivery(delivery, EventKind::Parked, Some(reason.code()), now)?;
     let outbox: Vec<_> = news.into_iter().collect();
     let mut tx = office.db.begin().await?;
-    let held =
-        work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox).await?;
+    let held = work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox)
+        .await?;
     tx.commit().await?;
     office.queues.in_flight.leave(delivery.job);
     if held {

@@ -211,14 +211,8 @@ impl Recover {
             detail_key: DetailKey::None,
         })?;
         let outbox = self.news(&row, EventKind::Dispatched, at)?;
-        let done = DispatchedJob {
-            job: row.id,
-            dispatched_at: at,
-            purge_at,
-            purge_day,
-            rewrapped,
-            event,
-        };
+        let done =
+            DispatchedJob { job: row.id, dispatched_at: at, purge_at, purge_day, rewrapped, event };
         // The row is leased to the dead epoch: we write in its name.
         work::dispatched_now(&office.db, lease.epoch, &[done], &outbox).await?;
         Ok(())
@@ -226,7 +220,8 @@ impl Recover {
 
     async fn is_unknown(&self, lease: &DeadLease, since: DateTime<Utc>) -> anyhow::Result<()> {
         let office = &self.office;
-        let Some((row, purge_at, purge_day, rewrapped)) = self.clock(lease.job, since).await? else {
+        let Some((row, purge_at, purge_day, rewrapped)) = self.clock(lease.job, since).await?
+        else {
             return Ok(());
         };
         let event = office.scribe.event(EventDraft {
@@ -243,16 +238,16 @@ impl Recover {
         let outbox = self.news(&row, EventKind::Ambiguous, since)?;
         let mut tx = office.db.begin().await?;
         work::ambiguous(
-                &mut tx,
-                row.id,
-                since,
-                purge_at,
-                purge_day,
-                rewrapped.as_deref(),
-                event,
-                &outbox,
-            )
-            .await?;
+            &mut tx,
+            row.id,
+            since,
+            purge_at,
+            purge_day,
+            rewrapped.as_deref(),
+            event,
+            &outbox,
+        )
+        .await?;
         tx.commit().await?;
         office.metrics.ambiguous();
         tracing::warn!(job.id = %row.id, "a process died between the dot and the reply; the mail is ambiguous");
@@ -292,8 +287,7 @@ impl Recover {
             .tenants
             .get(&row.tenant)
             .map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
-        let purge = RetentionClock { months: office.config.retention.months }
-            .purge(at, zone)?;
+        let purge = RetentionClock { months: office.config.retention.months }.purge(at, zone)?;
         let Some(wrapped) = row.wrapped_key.as_ref().filter(|_| purge.purge_day > row.purge_day)
         else {
             let day = row.purge_day;

@@ -46,7 +46,8 @@ mod tests {
         for (attempt, minutes) in [(1, 1), (2, 5), (3, 15), (4, 30), (5, 60), (6, 120), (40, 120)] {
             let mut seen = std::collections::BTreeSet::new();
             for _ in 0..200 {
-                let wait = retry_after(attempt, TimeDelta::zero(), GIVE_UP_AFTER, &entropy).unwrap();
+                let wait =
+                    retry_after(attempt, TimeDelta::zero(), GIVE_UP_AFTER, &entropy).unwrap();
                 let share = wait.num_milliseconds() * 100 / (minutes * 60_000);
                 assert!((80..=120).contains(&share), "attempt {attempt}: {share} % of the base");
                 seen.insert(wait);

@@ -8,7 +8,7 @@
 //! so a crash makes it come again and changes nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -96,8 +96,8 @@ impl Answers {
         now: DateTime<Utc>,
     ) -> Result<Result<bool, &'static str>, RoomError> {
         let room = &*self.0;
-        if !known.contains_key(&row.batch) {
-            known.insert(row.batch, self.letters(row.batch).await?);
+        if let Entry::Vacant(place) = known.entry(row.batch) {
+            place.insert(self.letters(row.batch).await?);
         }
         let letter = known.get(&row.batch).and_then(|letters| letters.get(&row.piece));
         let Some(letter) = letter else { return Ok(Err("unknown_piece")) };

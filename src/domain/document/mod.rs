@@ -10,7 +10,10 @@ pub mod registration;
 
 use serde_json::{Map, Value};
 
-use super::{amount::{Amount, Currency}, evidence::DocumentFacts};
+use super::{
+    amount::{Amount, Currency},
+    evidence::DocumentFacts,
+};
 use invoice::Invoice;
 
 /// What is wrong with a document's data. Names fields, never their values.

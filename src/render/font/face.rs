@@ -158,7 +158,10 @@ impl Face {
 impl Face {
     fn outlines(&self) -> Outlines {
         let packed = if self.packable { FontRef::new(self.data).ok() } else { None };
-        packed.as_ref().and_then(PackedFace::new).map_or(Outlines::Subset(self.data), Outlines::Packed)
+        packed
+            .as_ref()
+            .and_then(PackedFace::new)
+            .map_or(Outlines::Subset(self.data), Outlines::Packed)
     }
 }
 

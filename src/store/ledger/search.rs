@@ -102,7 +102,7 @@ impl Search {
 
     /// The smallest event id that the page may hold: ids carry the time.
     fn first_id(&self) -> Option<Uuid> {
-        let from = self.from.map(|from| id_at(from));
+        let from = self.from.map(id_at);
         let after = self.after.map(|after| after.0);
         from.max(after)
     }

@@ -32,10 +32,10 @@ use crate::domain::{
 pub mod batches;
 pub mod withdraw;
 
-pub use withdraw::withdraw;
 pub use batches::{
     BatchRow, adopt_batch, batch_handed, make_batch, pieces_of, ready_pieces, unfinished_batches,
 };
+pub use withdraw::withdraw;
 
 /// How far a letter has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,8 +12,6 @@ use chrono::NaiveDate;
 use chrono_tz::Asia::Tokyo;
 use futures::future::BoxFuture;
 
-use crashes::to_the_end;
-
 use super::{tests::pdf, *};
 use crate::{
     blobs::{Blobs, Place},
@@ -24,8 +22,7 @@ use crate::{
     },
     dispatch::postal::{
         self, Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, OpenFault, OpenPiece,
-        OpenedPiece, PieceId, PostRoom, PostSettings, PostalError, PrintOptions, RoomError, Silent,
-        Tick,
+        OpenedPiece, PieceId, PostRoom, PostSettings, PostalError, PrintOptions, RoomError, Tick,
     },
     domain::{
         calendar::retention::{RetentionClock, start_of_day},
@@ -39,10 +36,9 @@ use crate::{
         jobs::JobRow,
         keyring::{KeyRing, Service},
         outbox::OutboxRow,
-        work::{CancelAnswer, Next},
-        workers::{self, WorkerRow},
+        work::Next,
     },
-    trial::{FailsAt, Office as Trial, Order, at, on_both},
+    trial::{Office as Trial, Order, at, on_both},
 };
 
 // 15:00 in Tokyo on a Friday.

@@ -142,6 +142,11 @@ impl Share {
     }
 
     pub(super) fn tidy(&self) -> Result<usize, PostalError> {
+        // Whoever lays out a batch is not tidied away.
+        let alone = folder::try_lock(&self.lock_file()).map_err(failed("lock the folder"))?;
+        if alone.is_none() {
+            return Ok(0);
+        }
         let mut removed = 0_usize;
         for name in
             entries(&self.out())?.into_iter().filter(|name| name.strip_suffix(".tmp").is_some())
