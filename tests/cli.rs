@@ -170,7 +170,8 @@ fn a_configuration_is_told_every_problem_at_once() {
          [work]\nlease = \"1s\"\n[tenants.acme]\nname = \"\"\n",
     )
     .unwrap();
-    for command in [&["check"][..], &["migrate"], &["serve"], &["jobs", "list"], &["keys", "init"]] {
+    for command in [&["check"][..], &["migrate"], &["serve"], &["jobs", "list"], &["keys", "init"]]
+    {
         let mut arguments = command.to_vec();
         let file = file.display().to_string();
         arguments.extend(["--config", &file]);

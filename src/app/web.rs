@@ -35,6 +35,9 @@ use crate::{
 /// How old an empty segment must be before it goes: longer than any batch can
 /// wait to be written down.
 const SEGMENT_GRACE: TimeDelta = TimeDelta::hours(1);
+/// The row of a purged delivery says what became of it for three months after
+/// the end of its month.
+const ROWS_KEPT: TimeDelta = TimeDelta::days(92);
 /// How long the key of a job is known after the job is gone.
 const DEDUPE_KEPT: TimeDelta = TimeDelta::days(400);
 
@@ -124,6 +127,7 @@ pub fn retention_settings(config: &Arc<Config>) -> RetentionSettings {
         batch: i64::try_from(config.retention.batch).unwrap_or(i64::MAX),
         segment_grace: SEGMENT_GRACE,
         undispatched_min: undispatched,
+        rows_kept: ROWS_KEPT,
         dedupe_kept: DEDUPE_KEPT,
         office: TenantId::office(),
         rules: Arc::new(move |tenant| TenantRules {

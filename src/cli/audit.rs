@@ -293,12 +293,7 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-async fn export(
-    reader: &Reader,
-    query: &Query,
-    format: Format,
-    output: Option<&Path>,
-) -> Outcome {
+async fn export(reader: &Reader, query: &Query, format: Format, output: Option<&Path>) -> Outcome {
     let count = match output {
         None => reader.export(query, format, print::Out).await?,
         Some(file) => {

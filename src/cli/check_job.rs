@@ -12,8 +12,8 @@ use crate::{
     domain::{
         document,
         ids::TenantId,
-        job::{Document, SendJob},
-        refusal::Refused,
+        job::{Channel, Document, SendJob},
+        refusal::{Refusal, Refused},
     },
     intake::{
         check::{CheckContext, LINK_DAYS_MAX, check},
@@ -47,10 +47,7 @@ pub(super) struct CheckJob {
 
 impl CheckJob {
     pub(super) fn run(self) -> Outcome {
-        let config = match &self.config {
-            Some(file) => context::config(file)?,
-            None => Config::default(),
-        };
+        let config = self.config.as_deref().map(context::config).transpose()?;
         let tenant = match self.tenant.as_deref().map(TenantId::parse).transpose() {
             Ok(tenant) => tenant,
             Err(error) => return Err(Failure::Usage(vec![error.to_string()])),
@@ -60,7 +57,7 @@ impl CheckJob {
         let (mut count, mut refused) = (0_u64, 0_u64);
         for entry in JobFile::open(&self.file, false)?.entries()? {
             let entry = entry?;
-            let verdict = look(&entry.body, tenant.as_ref(), &config, &has_template);
+            let verdict = look(&entry.body, tenant.as_ref(), config.as_ref(), &has_template);
             count = count.saturating_add(1);
             refused = refused.saturating_add(u64::from(verdict.is_err()));
             tell(entry.line, verdict.err(), self.json);
@@ -76,16 +73,22 @@ impl CheckJob {
 fn look(
     body: &[u8],
     tenant: Option<&TenantId>,
-    config: &Config,
+    config: Option<&Config>,
     has_template: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refused> {
     let job = parse(body, &ParseLimits::default())?;
     let nobody = TenantId::office();
     let tenant = tenant.or(job.tenant.as_ref()).unwrap_or(&nobody).clone();
+    let settings = config.and_then(|config| config.tenants.get(&tenant));
+    let test_mode = settings.is_some_and(|settings| settings.test_mode);
+    let no_partner = config.is_some_and(|config| config.post.is_none()) && !test_mode;
+    if no_partner && job.channel == Channel::Post {
+        return Err(Refusal::BadOption.at("channel"));
+    }
     let facts = facts_of(&job);
     let context = CheckContext {
         tenant: &tenant,
-        legacy_jp_addresses: config.tenants.get(&tenant).is_some_and(|one| one.legacy_jp_addresses),
+        legacy_jp_addresses: settings.is_some_and(|settings| settings.legacy_jp_addresses),
         now: WallClock.now(),
         link_days_max: LINK_DAYS_MAX,
         has_template,

@@ -58,7 +58,11 @@ impl Health {
                 print::line(&format!("{}: {why}", word("name").unwrap_or("?")));
             }
         }
-        if status { Ok(()) } else { Err(anyhow::anyhow!("the office is alive but not ready").into()) }
+        if status {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("the office is alive but not ready").into())
+        }
     }
 }
 

@@ -62,7 +62,8 @@ impl JobFile {
     pub(super) fn entries(&self) -> anyhow::Result<Entries<'_>> {
         let reader: Box<dyn BufRead + '_> = match self {
             Self::Named(path) => {
-                let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+                let file =
+                    File::open(path).with_context(|| format!("reading {}", path.display()))?;
                 Box::new(BufReader::with_capacity(1 << 16, file))
             }
             Self::Kept(bytes) => Box::new(Cursor::new(bytes.as_slice())),

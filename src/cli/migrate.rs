@@ -31,11 +31,8 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self) -> Outcome {
         let context = Context::open(&self.config)?;
-        let done = if self.dry_run {
-            plan(&context.config).await?
-        } else {
-            apply(&context).await?
-        };
+        let done =
+            if self.dry_run { plan(&context.config).await? } else { apply(&context).await? };
         done.print(self.json, self.dry_run);
         Ok(())
     }

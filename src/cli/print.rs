@@ -92,18 +92,19 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
 pub(super) fn reference(mut command: clap::Command) -> String {
     command.build();
     let mut text = String::from("# The command line\n");
-    describe(&mut command, &mut text);
+    let name = command.get_name().to_owned();
+    describe(&mut command, &name, &mut text);
     text
 }
 
-fn describe(command: &mut clap::Command, text: &mut String) {
-    let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
+fn describe(command: &mut clap::Command, name: &str, text: &mut String) {
     let help = command.clone().term_width(90).render_long_help();
     let result = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", help.to_string().trim_end());
     if result.is_err() {
         return;
     }
     for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
-        describe(sub, text);
+        let name = format!("{name} {}", sub.get_name());
+        describe(sub, &name, text);
     }
 }

@@ -370,7 +370,7 @@ pub struct Retention {
     pub every: Span,
     /// Jobs destroyed in one transaction (1 to 10000).
     pub batch: usize,
-    /// Years that evidence is kept (1 to 30).
+    /// Years for which evidence is wanted; nothing destroys it yet (1 to 30).
     pub evidence_years: u32,
 }
 
@@ -398,7 +398,8 @@ pub struct Tenant {
     pub events: Vec<String>,
     /// Old carrier addresses with dots in odd places are accepted.
     pub legacy_jp_addresses: bool,
-    /// What happens to a mail whose reply was lost: held, or sent again.
+    /// What happens to a mail whose reply was lost: `hold`. `resend` is reserved
+    /// and acts like it: a person resends with `kakitome jobs retry`.
     pub on_ambiguous: OnAmbiguous,
 }
 

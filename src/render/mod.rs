@@ -154,15 +154,21 @@ macro_rules! bundled {
 }
 
 impl Renderer {
-    /// The bundled fonts and templates. Prepares every glyph of every face,
-    /// which takes a fraction of a second and some 20 MB; do it once.
+    /// The bundled fonts and templates. The first document that uses a face
+    /// prepares every glyph of it, which takes a fraction of a second and some
+    /// 4 MB; make one renderer and share it.
     pub fn bundled() -> Result<Self, RenderError> {
         let fonts = FontSet::bundled().ok_or(RenderError::Fonts)?;
         let bundles = bundled! {
             "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
             "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
         };
-        Self { fonts: Arc::new(fonts), templates: BTreeMap::new() }.with_templates(bundles.into())
+        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new() };
+        // Their samples are rendered by the tests, not at every start.
+        for bundle in bundles {
+            renderer.templates.insert(bundle.name.clone(), Template::compile(&bundle)?);
+        }
+        Ok(renderer)
     }
 
     /// Adds the operator's templates; one with the name of a bundled template

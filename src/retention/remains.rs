@@ -34,6 +34,9 @@ pub(super) struct Rounds {
     keys_cursor: Vec<u8>,
 }
 
+/// A segment is appended to on its own day only. One without a row that is
+/// older than two days can get neither bytes nor a row any more.
+const ORPHAN_AGE: TimeDelta = TimeDelta::hours(49);
 /// How long after one round the next one is made.
 const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 
@@ -109,7 +112,7 @@ impl Retention {
         let left: Vec<SegmentId> = known
             .iter()
             .filter(|row| row.closed_at.is_none() && newest.get(&row.epoch) != Some(&row.id))
-            .filter(|row| self.is_old(row.id, now))
+            .filter(|row| is_older(row.id, self.settings.segment_grace, now))
             .map(|row| row.id)
             .collect();
         if left.is_empty() {
@@ -129,7 +132,8 @@ impl Retention {
         done: &mut Done,
     ) -> Result<(), RetentionError> {
         let orphans = self.blobs.list().await?.into_iter().filter(|id| !known.contains(id));
-        for segment in orphans.filter(|id| self.is_old(*id, now)).take(PORTION) {
+        let age = self.settings.segment_grace.max(ORPHAN_AGE);
+        for segment in orphans.filter(|id| is_older(*id, age, now)).take(PORTION) {
             let gone = self.destroy_bytes(segment).await?;
             done.segments = done.segments.saturating_add(usize::from(gone));
         }
@@ -157,18 +161,6 @@ impl Retention {
         }
     }
 
-    /// Whether a segment is older than any batch can wait to be written down.
-    fn is_old(&self, segment: SegmentId, now: DateTime<Utc>) -> bool {
-        let Some((seconds, nanos)) = segment.0.get_timestamp().map(|stamp| stamp.to_unix()) else {
-            return false;
-        };
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        let opened = DateTime::from_timestamp(seconds, nanos);
-        let until =
-            opened.and_then(|opened| opened.checked_add_signed(self.settings.segment_grace));
-        until.is_some_and(|until| until <= now)
-    }
-
     /// Destroys the keys of hours whose mails are all settled, written down
     /// before and reported after like the keys of a day.
     pub(super) async fn destroy_mail_keys(
@@ -177,19 +169,19 @@ impl Retention {
         done: &mut Done,
     ) -> Result<(), RetentionError> {
         self.finish_hours(now, done).await?;
-        let mut hours = Vec::new();
         // A mail sealed in the last second of an hour is on the books in the
         // next one: an hour is left alone until another full one has passed.
         let before = now.timestamp().div_euclid(3_600).saturating_sub(1);
         let live = self.keys.live_mail_hours_before(before).await?;
-        let mut tx = self.db.read().await?;
-        for hour in live {
-            if hours.len() < PORTION && retention::unsettled_on_mail_hour(&mut tx, hour).await? == 0
-            {
-                hours.push(hour);
-            }
+        if live.is_empty() {
+            return Ok(());
         }
+        let mut tx = self.db.read().await?;
+        let needed: HashSet<i64> =
+            retention::needed_mail_hours(&mut tx).await?.into_iter().collect();
         drop(tx);
+        let settled = live.into_iter().filter(|hour| !needed.contains(hour));
+        let hours: Vec<i64> = settled.take(PORTION).collect();
         if hours.is_empty() {
             return Ok(());
         }
@@ -230,8 +222,9 @@ impl Retention {
 
     /// Drops partitions of months in which everything is purged.
     async fn drop_months(&self, now: DateTime<Utc>, done: &mut Done) -> Result<(), RetentionError> {
+        let Some(before) = now.checked_sub_signed(self.settings.rows_kept) else { return Ok(()) };
         let mut tx = self.db.read().await?;
-        let months = retention::droppable_months(&mut tx, now).await?;
+        let months = retention::droppable_months(&mut tx, before).await?;
         drop(tx);
         for month in months {
             let mut tx = self.db.begin().await?;
@@ -260,4 +253,13 @@ impl Retention {
             detail_key: DetailKey::None,
         })?)
     }
+}
+
+/// Whether a segment was named longer than `age` ago; its id carries the time.
+fn is_older(segment: SegmentId, age: TimeDelta, now: DateTime<Utc>) -> bool {
+    let stamp = segment.0.get_timestamp().map(|stamp| stamp.to_unix());
+    let Some((seconds, nanos)) = stamp else { return false };
+    let opened = i64::try_from(seconds).ok().and_then(|s| DateTime::from_timestamp(s, nanos));
+    let until = opened.and_then(|opened| opened.checked_add_signed(age));
+    until.is_some_and(|until| until <= now)
 }

@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     DayKey, Done, News, Retention, RetentionError,
@@ -44,7 +44,7 @@ impl Retention {
     ) -> Result<(), RetentionError> {
         for _ in 0..BATCHES_MAX {
             let mut tx = self.db.read().await?;
-            let due = retention::due(&mut tx, latest_day(now), now, self.settings.batch).await?;
+            let due = retention::ripe(&mut tx, latest_day(now), now, self.settings.batch).await?;
             drop(tx);
             let due: Vec<(DueJob, Why)> =
                 due.into_iter().filter_map(|job| self.due(job, now)).collect();
@@ -87,14 +87,8 @@ impl Retention {
         now: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<DueJob>, RetentionError> {
-        let before = now.checked_sub_signed(self.settings.undispatched_min).unwrap_or(now);
-        // The bound is exclusive, and a job that is just too old is.
-        let before = before.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(before);
-        let mut old = Vec::new();
-        for id in retention::old_undispatched(tx, before, limit).await? {
-            old.extend(retention::due_one(tx, id).await?);
-        }
-        Ok(old)
+        let until = now.checked_sub_signed(self.settings.undispatched_min).unwrap_or(now);
+        Ok(retention::too_old(tx, until, limit).await?)
     }
 
     fn due(&self, job: DueJob, now: DateTime<Utc>) -> Option<(DueJob, Why)> {

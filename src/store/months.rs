@@ -4,7 +4,7 @@
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
-use super::{Db, StoreError, error::Doing as _};
+use super::{Db, StoreError, error::Doing as _, run::Change as _};
 
 const ENSURE: &str = "
     -- ensure_months
@@ -72,6 +72,8 @@ impl Db {
         let Some(mut month) = Month::of(now).and_then(Month::previous) else {
             return Err(out_of_range);
         };
+        let act = "make a month's partitions";
+        let mut conn = db.acquire().await.doing(act)?;
         for _ in 0..4 {
             let Some(next) = month.next() else { return Err(out_of_range) };
             sqlx::query(ENSURE)
@@ -80,9 +82,9 @@ impl Db {
                 .bind(next.first_id())
                 .bind(month.first_link_day())
                 .bind(next.first_link_day())
-                .execute(&db.pool)
+                .run(&mut *conn)
                 .await
-                .doing("make a month's partitions")?;
+                .doing(act)?;
             month = next;
         }
         Ok(())

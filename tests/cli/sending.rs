@@ -103,7 +103,10 @@ fn what_the_office_refuses_is_told_line_by_line() {
     let place = Place::new("");
     let name = example("minimal.json");
     let run = place.run(&["enqueue", "--url", &counter.url, &name]).ends(3);
-    assert_eq!(run.out, "line 1: id_conflict (key)\n0 accepted, 0 known already, 1 refused\n", "so");
+    assert_eq!(
+        run.out, "line 1: id_conflict (key)\n0 accepted, 0 known already, 1 refused\n",
+        "so"
+    );
 }
 
 #[test]

@@ -121,10 +121,8 @@ enum Bound {
 
 impl Bound {
     fn parse(text: &str) -> Self {
-        text.parse().map_or_else(
-            |_| Self::Time(humantime::parse_duration(text).unwrap()),
-            Self::Number,
-        )
+        text.parse()
+            .map_or_else(|_| Self::Time(humantime::parse_duration(text).unwrap()), Self::Number)
     }
 
     fn written(&self) -> String {
@@ -152,9 +150,8 @@ fn documented_bounds_are_the_ones_that_hold() {
         for key in &section.keys {
             let Some((low, high)) = &key.bounds else { continue };
             let place = format!("{}.{}", section.name, key.name);
-            let text = |bound: &Bound| {
-                format!("[{}]\n{} = {}\n", section.name, key.name, bound.written())
-            };
+            let text =
+                |bound: &Bound| format!("[{}]\n{} = {}\n", section.name, key.name, bound.written());
             for (bound, up) in [(Bound::parse(low), false), (Bound::parse(high), true)] {
                 assert!(!blamed(&text(&bound), &place), "{place} = {} is allowed", bound.written());
                 if let Some(beyond) = bound.beyond(up) {

@@ -2,34 +2,32 @@
 
 /// A table of the configuration.
 #[derive(Debug)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its name, such as `mail`; `tenants.NAME` for the many.
-    pub name: String,
-    /// The name of its type.
-    pub kind: String,
+    pub(crate) name: String,
     /// What it is about.
-    pub about: String,
+    pub(crate) about: String,
     /// Whether it may be absent as a whole.
-    pub optional: bool,
+    pub(crate) optional: bool,
     /// Its keys.
-    pub keys: Vec<Key>,
+    pub(crate) keys: Vec<Key>,
 }
 
 /// A key of a table.
 #[derive(Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its type in Rust.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What it does.
-    pub about: String,
+    pub(crate) about: String,
     /// The lowest and the highest value, where the comment names them.
-    pub bounds: Option<(String, String)>,
+    pub(crate) bounds: Option<(String, String)>,
 }
 
 /// Every section, in the order of the file.
-pub fn sections() -> Vec<Section> {
+pub(crate) fn sections() -> Vec<Section> {
     let source = super::read("src/config/mod.rs");
     let all = fields(&source, "Config");
     let mut sections = Vec::new();
@@ -38,7 +36,7 @@ pub fn sections() -> Vec<Section> {
         let (many, kind) = unwrapped(&kind, "BTreeMap<TenantId, ");
         let name = if many { format!("{}.NAME", field.name) } else { field.name };
         let keys = fields(&source, &kind);
-        sections.push(Section { name, kind, about: field.about, optional, keys });
+        sections.push(Section { name, about: field.about, optional, keys });
     }
     sections
 }

@@ -318,9 +318,14 @@ impl TestOffice<'_> {
         self.run().await;
     }
 
-    pub(crate) async fn row(&self, job: JobId) -> JobRow {
+    /// A job's row; none when its whole month is purged.
+    pub(crate) async fn find(&self, job: JobId) -> Option<JobRow> {
         let mut tx = self.office.db.read().await.unwrap();
-        jobs::get(&mut tx, None, job).await.unwrap().expect("the job is on the books")
+        jobs::get(&mut tx, None, job).await.unwrap()
+    }
+
+    pub(crate) async fn row(&self, job: JobId) -> JobRow {
+        self.find(job).await.expect("the job is on the books")
     }
 
     pub(crate) async fn stage(&self, job: JobId) -> Stage {

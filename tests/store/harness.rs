@@ -12,7 +12,6 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use kakitome::{
     clock::{Clock as _, HandClock},
-    crypto::Key,
     domain::{
         ids::{Epoch, JobId, SegmentId, TenantId},
         job::Channel,
@@ -22,7 +21,7 @@ use kakitome::{
     store::{
         Db, DbOptions, StoreError, Tx,
         jobs::{self, JobRow, NewEvidence, NewJob, Taken},
-        ledger::{DetailKey, EventDraft, EventRow, Scribe},
+        ledger::{EventDraft, EventRow, Scribe},
         outbox::OutboxRow,
         work::{self, DispatchedJob, NewLink, Next, SealedJob, SealedMail},
     },
@@ -60,14 +59,7 @@ impl Office {
         db.ensure_months(noon()).await.unwrap();
         let entropy = Entropy::from_os().unwrap();
         let epoch = Epoch(entropy.id(noon()).unwrap());
-        Self {
-            db,
-            clock: Arc::new(HandClock::starting_at(noon())),
-            entropy,
-            epoch,
-            url,
-            _dir: dir,
-        }
+        Self { db, clock: Arc::new(HandClock::starting_at(noon())), entropy, epoch, url, _dir: dir }
     }
 
     pub(crate) async fn sqlite() -> Self {
@@ -84,12 +76,17 @@ impl Office {
     pub(crate) async fn postgres() -> Option<Self> {
         let server = postgres_server()?;
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut admin =
-            sqlx::PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
+        let mut admin = sqlx::PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new("CREATE DATABASE ");
         sql.push(&name);
         sql.build().persistent(false).execute(&mut admin).await.unwrap();
         Some(Self::on(format!("{server}/{name}"), None).await)
+    }
+
+    /// The same database through fresh connections.
+    pub(crate) async fn reopened(self) -> Self {
+        let db = Db::open(&self.url, DbOptions::default()).await.unwrap();
+        Self { db, ..self }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -131,17 +128,6 @@ impl Office {
 
     pub(crate) fn event_of(&self, job: &NewJob, kind: Kind) -> EventRow {
         self.event(&job.tenant, job.id, kind)
-    }
-
-    pub(crate) fn personal_event(&self, job: &NewJob, key: &Key) -> EventRow {
-        let draft =
-            EventDraft::of_job(&job.tenant, job.id, self.now(), Kind::Opened, Actor::Recipient);
-        let draft = EventDraft {
-            personal: vec![("ip", "192.0.2.7".to_owned())],
-            detail_key: DetailKey::Access(key, "202611".to_owned()),
-            ..draft
-        };
-        Scribe::new(self.entropy.clone()).event(draft).unwrap()
     }
 
     /// A checked job of `tenant` under `key`, leased to nobody.
@@ -204,7 +190,7 @@ impl Office {
 
     pub(crate) fn link(&self, job: &NewJob) -> NewLink {
         NewLink {
-            day: 2_516,
+            day: 20_778,
             print: Sha256::digest(job.id.0).to_vec(),
             expires_at: self.now() + TimeDelta::days(14),
             max_opens: 5,
@@ -265,6 +251,14 @@ impl Office {
         let sent = [self.dispatched(&job)];
         work::dispatched_now(&self.db, self.epoch, &sent, &[]).await.unwrap();
         job
+    }
+
+    /// Claims up to `limit` rows of any step for a worker of its own.
+    pub(crate) async fn claim(&self, limit: i64) -> Vec<work::Leased> {
+        let mut cursor = String::new();
+        let (epoch, now, steps) = (self.another_epoch(), self.now(), work::Step::ALL);
+        self.write(async |tx| work::claim(tx, epoch, now, &steps, limit, limit, &mut cursor).await)
+            .await
     }
 
     pub(crate) async fn row(&self, job: JobId) -> JobRow {

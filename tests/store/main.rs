@@ -5,10 +5,24 @@
 //! sets it. Without it the PostgreSQL half fails and says so, unless it is set
 //! to `off`.
 
-#![expect(missing_docs, reason = "tests are named after what they claim")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
 
 mod harness;
 
 mod accept;
+mod links;
 mod log;
+mod person;
+mod plans;
+mod postal;
+mod retention;
 mod schema;
+mod work;
+mod workers;

@@ -40,7 +40,7 @@ async fn columns_of(office: &Office) -> Vec<(String, String, bool)> {
              FROM information_schema.columns c
              WHERE c.table_schema = 'public' AND c.table_name NOT LIKE '\\_sqlx%'
                AND c.table_name !~ '_[0-9]{6}$'
-             ORDER BY 1 COLLATE \"C\", 2 COLLATE \"C\"",
+             ORDER BY c.table_name::text COLLATE \"C\", c.column_name::text COLLATE \"C\"",
         )
         .fetch_all(&mut conn)
         .await
@@ -64,7 +64,7 @@ async fn indexes_of(office: &Office) -> Vec<String> {
             "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
              JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = 'public' AND NOT i.indisprimary AND t.relname !~ '_[0-9]{6}$'
-             ORDER BY 1",
+             ORDER BY c.relname::text COLLATE \"C\"",
         )
         .fetch_all(&mut conn)
         .await

@@ -16,6 +16,8 @@ use std::path::PathBuf;
 pub use offline::offline;
 pub use online::online;
 
+use crate::{clock::SharedClock, config::Config, entropy::Entropy};
+
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -83,6 +85,28 @@ impl std::fmt::Display for Finding {
         write!(f, "{}: {}", self.area, self.what)?;
         self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, " -> {remedy}"))
     }
+}
+
+/// Looks before an office opens. What is away is logged, and tried again later
+/// by whoever needs it; the error holds a line for each thing that somebody has
+/// to change first.
+pub async fn before_opening(
+    config: &Config,
+    clock: &SharedClock,
+    entropy: &Entropy,
+) -> Result<(), Vec<String>> {
+    let mut found = offline(config);
+    found.extend(Box::pin(online(config, clock, entropy)).await);
+    for finding in &found {
+        match finding.state {
+            State::Well | State::Wrong => {}
+            State::Note => tracing::info!("{finding}"),
+            State::Away => tracing::warn!("{finding}"),
+        }
+    }
+    let wrong = found.iter().filter(|finding| finding.state.stops_serve());
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// The file of an SQLite database; none for a server or for memory.

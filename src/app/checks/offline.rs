@@ -117,9 +117,11 @@ fn folders(config: &Config, found: &mut Vec<Finding>) {
         && parent(database) == parent(keys)
     {
         let what = "the key store lies in the database's folder";
-        found.push(Finding::new("keys.url", State::Note, what).remedy(
-            "give it a folder of its own: a backup that holds both keeps destroyed keys",
-        ));
+        found.push(
+            Finding::new("keys.url", State::Note, what).remedy(
+                "give it a folder of its own: a backup that holds both keeps destroyed keys",
+            ),
+        );
     }
 }
 

@@ -48,9 +48,7 @@ async fn database(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     let migrate = "run `kakitome migrate`";
     // Opening would make the file.
     if sqlite_file(&config.database.url).is_some_and(|file| !file.exists()) {
-        return vec![
-            Finding::new(area, State::Wrong, "there is no database yet").remedy(migrate),
-        ];
+        return vec![Finding::new(area, State::Wrong, "there is no database yet").remedy(migrate)];
     }
     let db = match build::database(config, Some(2)).await {
         Ok(db) => db,

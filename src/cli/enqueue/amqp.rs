@@ -34,8 +34,7 @@ pub(super) async fn send(
     let Some(broker) = &context.config.broker else { return usage("there is no `[broker]`") };
     let settings = settings(enqueue, broker)?;
     let tenant = tenant(enqueue, context, broker, &settings.user)?;
-    let seal =
-        if enqueue.seal { Some(Seal::of(enqueue, context, &tenant).await?) } else { None };
+    let seal = if enqueue.seal { Some(Seal::of(enqueue, context, &tenant).await?) } else { None };
     let mut line = Line {
         publisher: Publisher::connect(&settings).await?,
         routing_key: settings.names.job_key.clone(),

@@ -39,9 +39,8 @@ pub(super) async fn send(
         None => format!("http://{}", context.config.listen.api),
     };
     let counter = Counter::open(&base, &token(enqueue, context)?)?;
-    let parcels = file.entries()?.map(|entry| {
-        entry.map(|Entry { line, body }| Parcel { line, body })
-    });
+    let parcels =
+        file.entries()?.map(|entry| entry.map(|Entry { line, body }| Parcel { line, body }));
     let mut answers = futures::stream::iter(parcels)
         .map(|parcel| async { counter.hand_in(parcel?).await })
         .buffered(AT_ONCE);

@@ -140,13 +140,16 @@ impl Enqueue {
             if bad > NAMED_MAX && !self.json {
                 continue;
             }
-            tell(&Answer {
-                line,
-                state: "refused",
-                code: Some(refused.refusal.code().to_owned()),
-                field: refused.path.map(str::to_owned),
-                ..Answer::default()
-            }, self.json);
+            tell(
+                &Answer {
+                    line,
+                    state: "refused",
+                    code: Some(refused.refusal.code().to_owned()),
+                    field: refused.path.map(str::to_owned),
+                    ..Answer::default()
+                },
+                self.json,
+            );
         }
         if count == 0 {
             return usage(&format!("{} holds no job", self.file.display()));
@@ -256,8 +259,7 @@ impl Report {
         self.bar.finish_and_clear();
         let Self { taken, duplicates, refused, .. } = self;
         let what = if over_amqp { "published" } else { "accepted" };
-        let known =
-            if over_amqp { String::new() } else { format!("{duplicates} known already, ") };
+        let known = if over_amqp { String::new() } else { format!("{duplicates} known already, ") };
         let summary = format!("{taken} {what}, {known}{refused} refused");
         if self.json { print::error(&summary) } else { print::line(&summary) }
     }

@@ -58,8 +58,7 @@ impl Desk {
         // A delivery whose key is gone is told of without the sender's words.
         let personal = dossier::personal(&keys, &self.row).await.ok();
         keys.close().await;
-        let maker =
-            EventMaker::new(Arc::clone(config), outbox_key, self.context.entropy.clone());
+        let maker = EventMaker::new(Arc::clone(config), outbox_key, self.context.entropy.clone());
         let row = maker.make(&Told {
             kind,
             tenant: &self.row.tenant,

@@ -1,5 +1,6 @@
 //! Everything there is to know about one job, and, on demand, about whom.
 
+use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
@@ -42,10 +43,11 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
         None
     };
     db.close().await;
+    let now = context.clock.now();
     if job.json {
-        print::json_pretty(&whole(&row, link.as_ref(), &events, personal.as_ref()));
+        print::json_pretty(&whole(&row, link.as_ref(), &events, personal.as_ref(), now));
     } else {
-        describe(&row, link.as_ref(), personal.as_ref());
+        describe(&row, link.as_ref(), personal.as_ref(), now);
         log(&events);
     }
     Ok(())
@@ -53,8 +55,7 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
 
 fn looked(context: &Context, row: &JobRow) -> Result<ledger::EventRow, Failure> {
     let (now, scribe) = (context.clock.now(), Scribe::new(context.entropy.clone()));
-    let draft =
-        EventDraft::of_job(&row.tenant, row.id, now, Kind::Exported, Actor::Operator);
+    let draft = EventDraft::of_job(&row.tenant, row.id, now, Kind::Exported, Actor::Operator);
     Ok(scribe.event(EventDraft { facts: vec![("what", "personal".into())], ..draft })?)
 }
 
@@ -63,8 +64,8 @@ async fn link(tx: &mut Tx, job: JobId) -> anyhow::Result<Option<LinkRow>> {
     Ok(links::find(tx, day, &print).await?)
 }
 
-fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>) {
-    let line = |name: &str, value: String| print::line(&format!("{name:<14}{value}"));
+fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, now: DateTime<Utc>) {
+    let line = |name: &str, value: String| print::line(&format!("{name:<16}{value}"));
     let maybe = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             line(name, value);
@@ -93,7 +94,7 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>) {
     maybe("document", size.map(|(pages, bytes)| format!("{pages} pages, {bytes} bytes")));
     maybe("sha256", row.pdf_sha256.map(|hash| HEXLOWER.encode(&hash)));
     maybe("template", row.template.clone());
-    maybe("link", link.map(|link| state(link).to_owned()));
+    maybe("link", link.map(|link| state(link, now).to_owned()));
     maybe("opened", link.map(|link| format!("{} of {} times", link.opens, link.max_opens)));
     maybe("link until", link.map(|link| second(link.expires_at)));
     if let Some(personal) = personal {
@@ -110,11 +111,13 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>) {
     }
 }
 
-fn state(link: &LinkRow) -> &'static str {
+fn state(link: &LinkRow, now: DateTime<Utc>) -> &'static str {
     if link.purged {
         "gone with its document"
     } else if link.revoked_at.is_some() {
         "revoked"
+    } else if link.expires_at <= now {
+        "over"
     } else if link.opens >= link.max_opens {
         "used up"
     } else {
@@ -168,6 +171,7 @@ fn whole(
     link: Option<&LinkRow>,
     events: &[StoredEvent],
     personal: Option<&Personal>,
+    now: DateTime<Utc>,
 ) -> Value {
     let mut whole = summary(row);
     let reason = row.reason.as_deref().and_then(Reason::parse);
@@ -187,7 +191,7 @@ fn whole(
         .collect();
     let link = link.map(|link| {
         json!({
-            "state": state(link),
+            "state": state(link, now),
             "expires_at": micros(link.expires_at),
             "opens": link.opens,
             "max_opens": link.max_opens,

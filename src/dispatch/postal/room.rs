@@ -180,18 +180,20 @@ impl PostRoom {
     ) -> Result<PieceClock, RoomError> {
         let zone = (self.settings.zone_of)(&job.tenant);
         let purge = self.settings.clock.purge(dispatched, zone)?;
-        let (purge_at, purge_day) = (purge.purge_at, purge.purge_day.max(job.purge_day));
-        let mut clock = PieceClock { purge_at, purge_day, rewrapped: None };
-        if purge_day > job.purge_day
+        let purge_at = purge.purge_at;
+        let mut clock = PieceClock { purge_at, purge_day: job.purge_day, rewrapped: None };
+        if purge.purge_day > job.purge_day
             && let Some(key) = self.delivery_key(job).await?
         {
-            let day = self.keys.day_key(&job.tenant, Service::Postal, purge_day).await?;
+            let day = self.keys.day_key(&job.tenant, Service::Postal, purge.purge_day).await?;
             clock.rewrapped = Some(key.wrap(&day, &job.tenant, job.id, &self.entropy)?);
+            clock.purge_day = purge.purge_day;
         }
         Ok(clock)
     }
 
-    /// The key of a letter; none when it was destroyed.
+    /// The key of a letter; none when it was destroyed or does not open, which
+    /// must not keep the partner's words off the books.
     pub(super) async fn delivery_key(
         &self,
         job: &JobRow,
@@ -199,7 +201,7 @@ impl PostRoom {
         let Some(wrapped) = &job.wrapped_key else { return Ok(None) };
         let day = self.keys.existing_day_key(&job.tenant, Service::Postal, job.purge_day).await;
         match day {
-            Ok(day) => Ok(Some(DeliveryKey::unwrap(&day, &job.tenant, job.id, wrapped)?)),
+            Ok(day) => Ok(DeliveryKey::unwrap(&day, &job.tenant, job.id, wrapped).ok()),
             Err(KeyError::Destroyed | KeyError::Unknown) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -214,11 +216,11 @@ impl PostRoom {
         at: DateTime<Utc>,
     ) -> Result<Option<OutboxRow>, RoomError> {
         let personal = match (self.delivery_key(job).await?, &job.personal) {
-            (Some(key), Some(sealed)) => {
-                let plain = key.open_personal(job.id, sealed)?;
-                Personal::from_bytes(&plain).ok()
-            }
-            _ => None,
+            (Some(key), Some(sealed)) => key
+                .open_personal(job.id, sealed)
+                .ok()
+                .and_then(|plain| Personal::from_bytes(&plain).ok()),
+            (None, _) | (_, None) => None,
         };
         let key = personal.as_ref().map(|personal| personal.key.as_str());
         let reference = personal.as_ref().and_then(|personal| personal.reference.as_deref());

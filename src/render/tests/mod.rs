@@ -333,3 +333,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_bundled_sample_renders_in_every_language() {
+    for (name, template) in &RENDERER.templates {
+        for data in &template.samples {
+            for locale in [Locale::Ja, Locale::En] {
+                let order =
+                    Order { template: name, locale, data, title: "sample", address_page: None };
+                let rendered = RENDERER.render(&order).unwrap();
+                assert!(rendered.pages >= 1, "{name} {locale:?} has a page");
+            }
+        }
+    }
+}

@@ -3,8 +3,7 @@
 use crate::{
     domain::ids::{Epoch, JobId},
     store::{
-        StoreError, Tx,
-        execute,
+        StoreError, Tx, execute,
         ledger::EventRow,
         outbox::OutboxRow,
         statements::{Statement, both},
