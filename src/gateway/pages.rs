@@ -50,7 +50,7 @@ const HEADERS: [(HeaderName, &str); 9] = [
          identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), \
          microphone=(), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
          publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), \
-         usb=(), web-share=(), window-management=(), xr-spatial-tracking=()",
+         usb=(), window-management=(), xr-spatial-tracking=()",
     ),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
 ];
