@@ -142,6 +142,9 @@ impl Share {
     }
 
     pub(super) fn tidy(&self) -> Result<usize, PostalError> {
+        // While another worker lays a batch out, nothing is left over.
+        let alone = folder::try_lock(&self.lock_file()).map_err(failed("lock the folder"))?;
+        let Some(_alone) = alone else { return Ok(0) };
         let mut removed = 0_usize;
         for name in
             entries(&self.out())?.into_iter().filter(|name| name.strip_suffix(".tmp").is_some())
