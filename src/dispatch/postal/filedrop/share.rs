@@ -150,7 +150,8 @@ impl Share {
             entries(&self.out())?.into_iter().filter(|name| name.strip_suffix(".tmp").is_some())
         {
             let path = self.out().join(name);
-            if path.is_dir() { folder::remove_folder(&path) } else { folder::remove_file(&path) }
+            let is_folder = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+            if is_folder { folder::remove_folder(&path) } else { folder::remove_file(&path) }
                 .map_err(failed("remove a left-over"))?;
             removed = removed.saturating_add(1);
         }
