@@ -142,17 +142,16 @@ impl Share {
     }
 
     pub(super) fn tidy(&self) -> Result<usize, PostalError> {
-        // Whoever lays out a batch is not tidied away.
+        // While another worker lays a batch out, nothing is left over.
         let alone = folder::try_lock(&self.lock_file()).map_err(failed("lock the folder"))?;
-        if alone.is_none() {
-            return Ok(0);
-        }
+        let Some(_alone) = alone else { return Ok(0) };
         let mut removed = 0_usize;
         for name in
             entries(&self.out())?.into_iter().filter(|name| name.strip_suffix(".tmp").is_some())
         {
             let path = self.out().join(name);
-            if path.is_dir() { folder::remove_folder(&path) } else { folder::remove_file(&path) }
+            let is_folder = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+            if is_folder { folder::remove_folder(&path) } else { folder::remove_file(&path) }
                 .map_err(failed("remove a left-over"))?;
             removed = removed.saturating_add(1);
         }
