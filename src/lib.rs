@@ -48,3 +48,7 @@ pub mod api;
 pub mod app;
 /// The command line: prints, never decides.
 pub mod cli;
+
+/// A small office for tests.
+#[cfg(test)]
+mod trial;

@@ -24,8 +24,7 @@ use crate::{
         stage::Stage,
     },
     store::{
-        StoreError, Tx,
-        dossier,
+        StoreError, Tx, dossier,
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
         links,
@@ -46,9 +45,8 @@ pub(super) fn accepted(receipt: Receipt) -> Response {
         Taken::Duplicate => "duplicate",
     };
     let location = format!("/v1/jobs/{}", receipt.job);
-    let mut response =
-        (StatusCode::ACCEPTED, Json(Taking { job: receipt.job.to_string(), state }))
-            .into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(Taking { job: receipt.job.to_string(), state }))
+        .into_response();
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -317,7 +317,11 @@ mod tests {
         metrics.refused("bad_json");
         metrics.purge_lag(Duration::from_secs(9));
         metrics.purge_held(true);
-        metrics.lease_lost(2);
+        metrics.lease_lost();
+        metrics.recovered();
+        metrics.ambiguous();
+        metrics.parked("glyph_missing");
+        metrics.duplicate();
         metrics.broker_reconnected();
         metrics.broker_blocked(true);
         metrics.outbox_depth(5);
@@ -338,7 +342,10 @@ mod tests {
             "kakitome_intake_refused_total{code=\"bad_json\"} 1",
             "kakitome_purge_lag_seconds 9.0",
             "kakitome_purge_held 1",
-            "kakitome_leases_lost_total 2",
+            "kakitome_leases_lost_total 1",
+            "kakitome_leases_recovered_total 1",
+            "kakitome_mails_ambiguous_total 1",
+            "kakitome_intake_duplicates_total 1",
             "kakitome_broker_reconnects_total 1",
             "kakitome_broker_blocked 1",
             "kakitome_outbox_rows 5",

@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod catcher;
+pub mod checks;
 pub mod demo;
 pub mod desk;
 pub mod events;

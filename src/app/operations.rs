@@ -125,7 +125,10 @@ mod tests {
     async fn it_is_ready_when_every_part_answers() {
         let (status, body) = ask("/readyz", vec![well()]).await;
         assert_eq!(status, StatusCode::OK, "all is well");
-        assert_eq!(body, r#"{"ready":true,"checks":[{"name":"database","ready":true}]}"#, "by name");
+        assert_eq!(
+            body, r#"{"ready":true,"checks":[{"name":"database","ready":true}]}"#,
+            "by name"
+        );
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api,
-    config::Tenant,
+    config::{Config, Tenant},
     crypto::CryptoError,
     domain::{
         calendar::retention::RetentionClock,
@@ -35,6 +35,9 @@ use crate::{
 /// How old an empty segment must be before it goes: longer than any batch can
 /// wait to be written down.
 const SEGMENT_GRACE: TimeDelta = TimeDelta::hours(1);
+/// The row of a purged delivery says what became of it for three months after
+/// the end of its month.
+const ROWS_KEPT: TimeDelta = TimeDelta::days(92);
 /// How long the key of a job is known after the job is gone.
 const DEDUPE_KEPT: TimeDelta = TimeDelta::days(400);
 
@@ -53,7 +56,6 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
             keys: office.keys.clone(),
             blobs: office.blobs.clone(),
             clock: Arc::clone(&office.clock),
-            entropy: office.entropy.clone(),
             scribe: office.scribe.clone(),
             tenants: face.clone(),
             announce: face,
@@ -98,9 +100,6 @@ pub fn api(office: &Arc<Office>, desk: Arc<OfficeDesk>) -> anyhow::Result<Router
 
 /// What retention needs of this office.
 pub fn retention(office: &Arc<Office>) -> Retention {
-    let config = Arc::clone(&office.config);
-    let undispatched = TimeDelta::days(i64::from(config.retention.undispatched_days_max));
-    let clock = RetentionClock { months: config.retention.months };
     Retention::new(RetentionParts {
         db: office.db.clone(),
         keys: office.keys.clone(),
@@ -113,20 +112,30 @@ pub fn retention(office: &Arc<Office>) -> Retention {
             .clone()
             .unwrap_or_else(|| Arc::new(DbWitness::new(office.db.clone()))),
         announce: Arc::new(Face(Arc::clone(office))),
-        settings: RetentionSettings {
-            clock_tolerance: config.retention.clock_tolerance.delta(),
-            batch: i64::try_from(config.retention.batch).unwrap_or(i64::MAX),
-            segment_grace: SEGMENT_GRACE,
-            undispatched_min: undispatched,
-            dedupe_kept: DEDUPE_KEPT,
-            office: TenantId::office(),
-            rules: Arc::new(move |tenant| TenantRules {
-                zone: config.tenants.get(tenant).map_or(chrono_tz::Tz::Asia__Tokyo, Tenant::zone),
-                clock,
-                undispatched_max: undispatched,
-            }),
-        },
+        settings: retention_settings(&office.config),
     })
+}
+
+/// The bounds of retention: the same for a running office and for `kakitome
+/// retention`.
+pub fn retention_settings(config: &Arc<Config>) -> RetentionSettings {
+    let config = Arc::clone(config);
+    let undispatched = TimeDelta::days(i64::from(config.retention.undispatched_days_max));
+    let clock = RetentionClock { months: config.retention.months };
+    RetentionSettings {
+        clock_tolerance: config.retention.clock_tolerance.delta(),
+        batch: i64::try_from(config.retention.batch).unwrap_or(i64::MAX),
+        segment_grace: SEGMENT_GRACE,
+        undispatched_min: undispatched,
+        rows_kept: ROWS_KEPT,
+        dedupe_kept: DEDUPE_KEPT,
+        office: TenantId::office(),
+        rules: Arc::new(move |tenant| TenantRules {
+            zone: config.tenants.get(tenant).map_or(chrono_tz::Tz::Asia__Tokyo, Tenant::zone),
+            clock,
+            undispatched_max: undispatched,
+        }),
+    }
 }
 
 /// The retention loop.

@@ -109,7 +109,9 @@ impl<W: Write> Exporter<W> {
 
 /// A cell that no spreadsheet program takes for a formula.
 fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {
+    if cell.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ]) {
         format!("'{cell}")
     } else {
         cell.to_owned()

@@ -14,8 +14,6 @@
 
 pub mod export;
 pub mod query;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 

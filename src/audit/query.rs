@@ -140,9 +140,8 @@ impl Query {
     /// The question as the books understand it; `index` is the tenant's key of
     /// blind indexes.
     pub(super) fn search(&self, index: &Key) -> Search {
-        let name_index = |field, name: &String| {
-            prints::blind_index(index, field, &counterparty_key(name))
-        };
+        let name_index =
+            |field, name: &String| prints::blind_index(index, field, &counterparty_key(name));
         let recipient = |text: &String| match MailAddress::parse(text, true) {
             Ok(address) => prints::blind_index(index, "recipient", &address.canonical()),
             Err(_) => name_index("recipient", text),
@@ -307,7 +306,11 @@ mod tests {
         let tenant = ("tenant", "acme");
         assert_eq!(parse(&[("job", "x")]).err(), Some(BadQuery::BadValue("job")), "a value");
         assert_eq!(parse(&[]).err(), Some(BadQuery::NoTenant), "whose?");
-        assert_eq!(parse(&[tenant, ("colour", "red")]).err(), Some(BadQuery::UnknownField), "what?");
+        assert_eq!(
+            parse(&[tenant, ("colour", "red")]).err(),
+            Some(BadQuery::UnknownField),
+            "what?"
+        );
         assert_eq!(parse(&[tenant, tenant]).err(), Some(BadQuery::Twice("tenant")), "once");
         for limit in ["0", "1001", "-1", "many"] {
             let refused = parse(&[tenant, ("limit", limit)]).err();

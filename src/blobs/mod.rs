@@ -4,7 +4,7 @@
 //! still after the first purge. So the bytes of many deliveries stand one
 //! behind the other in a segment: on disk, a file of the day to which batches
 //! are appended with one `fdatasync` each; in object storage, one object per
-//! batch. Where a piece stands is its [`Place`], and that is kept in the
+//! batch. Where a piece stands is its `Place`, and that is kept in the
 //! database; a segment has no index of its own.
 //!
 //! What comes in is sealed already. Nothing here can read it, nor says

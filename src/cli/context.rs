@@ -88,9 +88,7 @@ fn start_log(format: LogFormat, level: LevelFilter) {
 pub(super) fn hush_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-        print::error(&format!(
-            "something that cannot happen did{place}; please report this place"
-        ));
+        print::error(&format!("something that cannot happen did{place}; please report this place"));
     }));
 }
 

@@ -3,6 +3,11 @@
 //! Exit codes: 0 done; 1 it did not work, and standard error says why and what
 //! to do; 2 the command line or the configuration is wrong; 3 something was
 //! refused or needs a person (`check` found problems, `enqueue` had refusals).
+//!
+//! What is printed on standard output is the answer, on standard error what
+//! went on; with `--json` the answer is JSON, one object a line where there are
+//! many. A program that panics tells where, never what: the message of a panic
+//! can quote the text it stumbled over.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -10,9 +15,20 @@ use clap::{Parser, Subcommand};
 
 use crate::app::Chain;
 
+mod audit;
+mod check;
+mod check_job;
 mod context;
 mod demo;
+mod enqueue;
+mod health;
+mod job_file;
+mod jobs;
+mod keys;
+mod migrate;
 mod print;
+mod render;
+mod retention;
 mod serve;
 
 /// It did not work.
@@ -45,6 +61,28 @@ enum Command {
     Demo(demo::Demo),
     /// Runs the office; any number of processes beside each other.
     Serve(serve::Serve),
+    /// Sends jobs to the office: to the broker, or over HTTP.
+    Enqueue(enqueue::Enqueue),
+    /// Lists, shows, retries, cancels jobs.
+    Jobs(jobs::Jobs),
+    /// Looks at a job as the office would, and sends nothing.
+    CheckJob(check_job::CheckJob),
+    /// Renders a template to a PDF.
+    Render(render::Render),
+    /// Lists the installed templates.
+    Templates(render::Templates),
+    /// Checks configuration, connections, migrations, fonts and permissions.
+    Check(check::Check),
+    /// Brings the database's schema up to date.
+    Migrate(migrate::Migrate),
+    /// Makes the master key, shows the state of the keys, prints public keys.
+    Keys(keys::Keys),
+    /// Destroys what is due, or says what would be and why.
+    Retention(retention::Retention),
+    /// Searches and exports the log.
+    Audit(audit::Audit),
+    /// Asks a running office whether it is well.
+    Health(health::Health),
 }
 
 /// Why a command ended badly.
@@ -79,6 +117,7 @@ struct ConfigArg {
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    context::hush_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -92,7 +131,9 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(lines)) => {
-            lines.iter().for_each(|line| print::error(line));
+            for line in &lines {
+                print::error(line);
+            }
             ExitCode::from(USAGE)
         }
         Err(Failure::Failed(error)) => {
@@ -107,6 +148,17 @@ async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Demo(demo) => demo.run().await,
         Command::Serve(serve) => serve.run().await,
+        Command::Enqueue(enqueue) => enqueue.run().await,
+        Command::Jobs(jobs) => jobs.run().await,
+        Command::CheckJob(check_job) => check_job.run(),
+        Command::Render(render) => render.run(),
+        Command::Templates(templates) => templates.run(),
+        Command::Check(check) => check.run().await,
+        Command::Migrate(migrate) => migrate.run().await,
+        Command::Keys(keys) => keys.run().await,
+        Command::Retention(retention) => retention.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Health(health) => health.run().await,
     }
 }
 

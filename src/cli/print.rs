@@ -8,9 +8,35 @@ use serde::Serialize;
 /// no error.
 pub(super) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    let written = gone_is_fine(writeln!(out, "{text}").and_then(|()| out.flush()));
+    if let Err(problem) = written {
+        error(&format!("standard output cannot be written: {problem}"));
+        std::process::exit(1);
+    }
+}
+
+/// Standard output for those who write bytes. A reader that has gone away ends
+/// the program, as in [`line`].
+#[derive(Debug)]
+pub(super) struct Out;
+
+impl std::io::Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        gone_is_fine(std::io::stdout().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        gone_is_fine(std::io::stdout().lock().flush())
+    }
+}
+
+fn gone_is_fine<T>(result: std::io::Result<T>) -> std::io::Result<T> {
+    if let Err(error) = &result
+        && error.kind() == std::io::ErrorKind::BrokenPipe
+    {
         std::process::exit(0);
     }
+    result
 }
 
 /// Writes a value as one line of JSON to standard output.
@@ -66,18 +92,19 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
 pub(super) fn reference(mut command: clap::Command) -> String {
     command.build();
     let mut text = String::from("# The command line\n");
-    describe(&mut command, &mut text);
+    let name = command.get_name().to_owned();
+    describe(&mut command, &name, &mut text);
     text
 }
 
-fn describe(command: &mut clap::Command, text: &mut String) {
-    let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
+fn describe(command: &mut clap::Command, name: &str, text: &mut String) {
     let help = command.clone().term_width(90).render_long_help();
     let result = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", help.to_string().trim_end());
     if result.is_err() {
         return;
     }
     for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
-        describe(sub, text);
+        let name = format!("{name} {}", sub.get_name());
+        describe(sub, &name, text);
     }
 }

@@ -135,9 +135,9 @@ pub struct Database {
     pub url: String,
     /// The password.
     pub password: Option<SecretSource>,
-    /// Connections of this process at the most.
+    /// Connections of this process at the most (2 to 200).
     pub max_connections: u32,
-    /// A statement that takes longer is given up and tried again.
+    /// A statement that takes longer is given up and tried again (1s to 10min).
     pub statement_timeout: Span,
 }
 
@@ -163,7 +163,8 @@ pub struct Blobs {
     pub dir: PathBuf,
     /// `files`: the folder is shared by every host that serves this database.
     pub shared: bool,
-    /// A segment is closed when it has grown to this many bytes.
+    /// A segment is closed when it has grown to this many bytes
+    /// (1048576 to 68719476736).
     pub segment_bytes_max: u64,
     /// `s3`: the bucket.
     pub bucket: Option<String>,
@@ -206,15 +207,16 @@ pub struct Broker {
     pub password: Option<SecretSource>,
     /// Speak TLS.
     pub tls: bool,
-    /// The authority of the broker's certificate, where it is a private one.
+    /// The authority of the broker's certificate, in PEM; needed with TLS.
     pub tls_ca: Option<PathBuf>,
     /// `passive` checks that exchanges and queues exist, `create` makes them.
     pub declare: Declare,
-    /// Messages on their way to us without an ack, at the most.
+    /// Messages on their way to us without an ack, at the most (1 to 10000).
     pub prefetch: u16,
-    /// Seconds between heartbeats.
+    /// The time between heartbeats (2s to 5min).
     pub heartbeat: Span,
-    /// A publish without a confirm after this long is tried again.
+    /// A publish without a confirm after this long is tried again
+    /// (1s to 10min).
     pub publish_timeout: Span,
     /// The exchange that jobs are published to.
     pub exchange: String,
@@ -253,7 +255,8 @@ pub struct Mail {
     pub port: u16,
     /// `starttls` or `tls`; `none` only on a loopback address.
     pub tls: MailTls,
-    /// The authority of the relay's certificate, where it is a private one.
+    /// The authority of the relay's certificate, in PEM, where it is a private
+    /// one.
     pub tls_ca: Option<PathBuf>,
     /// The user name, where the relay asks for one.
     pub user: Option<String>,
@@ -265,11 +268,12 @@ pub struct Mail {
     pub from: String,
     /// The domain bounces return to.
     pub bounce_domain: String,
-    /// Connections to the relay, at the most.
+    /// Connections to the relay, at the most (1 to 256).
     pub connections: u32,
-    /// How long after the first try a mail is still tried.
+    /// How long after the first try a mail is still tried (1min to 30days).
     pub give_up_after: Span,
-    /// The longest wait for the reply after the final dot (RFC 5321: 10 min).
+    /// The longest wait for the reply after the final dot (RFC 5321: 10 min)
+    /// (1s to 1h).
     pub final_timeout: Span,
 }
 
@@ -302,9 +306,10 @@ pub struct Post {
     pub saturday_open: bool,
     /// `utf8` or `cp932`.
     pub manifest: ManifestEncoding,
-    /// Without a word for this long, the letter's clock starts at hand-over.
+    /// Without a word for this long, the letter's clock starts at hand-over
+    /// (1day to 30days).
     pub silent_after: Span,
-    /// The sender's address on the address page.
+    /// The sender's address on the address page, at most 6 lines.
     pub sender_lines: Vec<String>,
 }
 
@@ -323,27 +328,31 @@ pub enum ManifestEncoding {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Work {
-    /// Messages of one intake commit, at the most.
+    /// Messages of one intake commit, at the most (1 to 4096).
     pub batch: usize,
-    /// Jobs in memory on their way, at the most; the rest waits on the books.
+    /// Jobs in memory on their way, at the most; the rest waits on the books
+    /// (1 to 65536).
     pub in_flight: usize,
-    /// Jobs of one tenant in memory, at the most.
+    /// Jobs of one tenant in memory, at the most (1 to 65536).
     pub in_flight_per_tenant: usize,
-    /// Threads that render; 0: one per core.
+    /// Threads that render; 0: one per core (0 to 256).
     pub render_threads: usize,
-    /// Jobs rendered by a thread in one go.
+    /// Jobs rendered by a thread in one go (1 to 256).
     pub render_chunk: usize,
-    /// How long a commit waits for company when there is a backlog.
+    /// How long a commit waits for company when there is a backlog
+    /// (0s to 100ms).
     pub linger: Span,
-    /// A process silent for this long has lost its leases.
+    /// A process silent for this long has lost its leases (5s to 10min).
     pub lease: Span,
-    /// Work rows on the books above which no message is taken.
+    /// Work rows on the books above which no message is taken
+    /// (1000 to 100000000).
     pub backlog_max: u64,
-    /// A job that ended its worker this many times is parked.
+    /// A job that ended its worker this many times is parked (1 to 100).
     pub crashes_max: u32,
-    /// How long a shutdown may take.
+    /// How long a shutdown may take (1s to 5min).
     pub drain: Span,
-    /// How often the books are asked for due work when nothing woke us.
+    /// How often the books are asked for due work when nothing woke us
+    /// (1s to 1min).
     pub poll: Span,
 }
 
@@ -351,17 +360,17 @@ pub struct Work {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Calendar months that a delivered artifact is kept.
+    /// Calendar months that a delivered artifact is kept (1 to 120).
     pub months: u32,
-    /// Days after `send_at` at which an unsent job is destroyed.
+    /// Days after `send_at` at which an unsent job is destroyed (1 to 365).
     pub undispatched_days_max: u32,
-    /// Clocks further apart than this hold every destruction.
+    /// Clocks further apart than this hold every destruction (1min to 1day).
     pub clock_tolerance: Span,
-    /// How often the day's work is looked for.
+    /// How often the day's work is looked for (1s to 1h).
     pub every: Span,
-    /// Jobs destroyed in one transaction.
+    /// Jobs destroyed in one transaction (1 to 10000).
     pub batch: usize,
-    /// Years that evidence is kept.
+    /// Years for which evidence is wanted; nothing destroys it yet (1 to 30).
     pub evidence_years: u32,
 }
 
@@ -389,7 +398,8 @@ pub struct Tenant {
     pub events: Vec<String>,
     /// Old carrier addresses with dots in odd places are accepted.
     pub legacy_jp_addresses: bool,
-    /// What happens to a mail whose reply was lost: held, or sent again.
+    /// What happens to a mail whose reply was lost: `hold`. `resend` is reserved
+    /// and acts like it: a person resends with `kakitome jobs retry`.
     pub on_ambiguous: OnAmbiguous,
 }
 

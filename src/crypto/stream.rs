@@ -184,7 +184,8 @@ impl Opened {
         let cover = self.cover(&range)?;
         let mut rest = covered;
         let mut plain = Zeroizing::new(Vec::with_capacity(to_usize(range.end - range.start)?));
-        let mut scratch = Zeroizing::new(Vec::new());
+        // Large enough for any segment: growing would leave a copy behind.
+        let mut scratch = Zeroizing::new(Vec::with_capacity(to_usize(ROOM)?));
         let mut at = cover.start;
         while at < cover.end {
             let index = at / SEGMENT;
@@ -192,11 +193,17 @@ impl Opened {
             let (bytes, later) = rest
                 .split_at_checked(to_usize(place.end - place.start)?)
                 .ok_or(CryptoError::BrokenSeal)?;
-            self.open_segment(index, bytes, &mut scratch)?;
             let start = plain_start(index);
-            let from = to_usize(range.start.saturating_sub(start))?;
-            let to = to_usize(range.end - start)?.min(scratch.len());
-            plain.extend_from_slice(scratch.get(from..to).ok_or(CryptoError::BrokenSeal)?);
+            let whole = start..start + (place.end - place.start - TAG);
+            if range.start <= whole.start && whole.end <= range.end {
+                self.open_segment(index, bytes, &mut plain)?;
+            } else {
+                scratch.clear();
+                self.open_segment(index, bytes, &mut scratch)?;
+                let from = to_usize(range.start.saturating_sub(start))?;
+                let to = to_usize(range.end - start)?.min(scratch.len());
+                plain.extend_from_slice(scratch.get(from..to).ok_or(CryptoError::BrokenSeal)?);
+            }
             (rest, at) = (later, place.end);
         }
         if rest.is_empty() { Ok(plain) } else { Err(CryptoError::BrokenSeal) }
@@ -207,6 +214,7 @@ impl Opened {
         if fits { Ok(()) } else { Err(CryptoError::TooLong) }
     }
 
+    /// Opens one segment and appends what was in it to `plain`.
     fn open_segment(
         &self,
         index: u64,
@@ -218,11 +226,13 @@ impl Opened {
             return Err(CryptoError::BrokenSeal);
         }
         let (text, tag) = bytes.split_last_chunk::<16>().ok_or(CryptoError::BrokenSeal)?;
-        plain.resize(text.len(), 0);
+        let before = plain.len();
+        plain.resize(before + text.len(), 0);
+        let target = plain.get_mut(before..).ok_or(CryptoError::BrokenSeal)?;
         let nonce = self.cipher.nonce(index, place.end == self.sealed)?;
         self.cipher
             .aead
-            .open_separate_gather(nonce, Aad::empty(), text, tag, plain)
+            .open_separate_gather(nonce, Aad::empty(), text, tag, target)
             .map_err(|_| CryptoError::BrokenSeal)
     }
 }

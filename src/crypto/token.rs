@@ -254,6 +254,13 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_replays_its_tokens() {
+        let mint = |seed| LinkToken::mint(&keys(), noon(), &Entropy::from_seed_number(seed));
+        assert_eq!(mint(1).unwrap().text(), mint(1).unwrap().text(), "the same seed");
+        assert_ne!(mint(1).unwrap().text(), mint(2).unwrap().text(), "another seed");
+    }
+
+    #[test]
     fn days_outside_the_calendar_are_refused() {
         let entropy = Entropy::from_seed_number(1);
         for seconds in [0, 1_577_836_799, (DAY_ZERO + 65_536) * 86_400] {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -28,6 +28,9 @@ const SPECULATIVE: [HeaderName; 3] = [
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-moz"),
 ];
+
+/// The one route that changes anything.
+const OPEN: &str = "/o";
 
 /// Where our pages live: `https://dl.example.jp`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,10 +107,8 @@ pub(super) async fn watch(
     request: Request,
     next: Next,
 ) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("other", |path| route_name(path.as_str()));
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("other", |path| route_name(path.as_str()));
     let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
     let mut response = if !gateway.site.is_meant(request.headers(), request.uri()) {
         gateway.pages.notice(Notice::Elsewhere, locale)
@@ -115,21 +116,31 @@ pub(super) async fn watch(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response()
     } else if is_speculative(request.headers()) {
         gateway.pages.notice(Notice::Early, locale)
+    } else if !has_method(route, request.method()) {
+        gateway.pages.notice(Notice::Missing, locale)
     } else {
         next.run(request).await
     };
-    // A wrong method is answered like a wrong link, in every byte.
-    response.headers_mut().remove(header::ALLOW);
     pages::protect(response.headers_mut());
     gateway.parts.meter.answered(route, response.status().as_u16());
     response
+}
+
+/// Whether a route has a method. A wrong one is answered like a wrong link, in
+/// every byte, and without the list of right ones.
+fn has_method(route: &str, method: &Method) -> bool {
+    if route == OPEN {
+        method == Method::POST
+    } else {
+        [Method::GET, Method::HEAD].contains(method)
+    }
 }
 
 /// The name of a route for counters: the pattern, never the path.
 fn route_name(pattern: &str) -> &'static str {
     match pattern {
         "/d/{token}" => "/d",
-        "/o" => "/o",
+        OPEN => OPEN,
         "/v/{session}" => "/v",
         "/v/{session}/file" => "/v/file",
         "/v/{session}/download" => "/v/download",
@@ -153,8 +164,13 @@ mod tests {
     fn a_site_is_a_scheme_and_a_host() {
         let site = Site::parse("https://DL.example.jp:443/").unwrap();
         assert_eq!(site.origin, "https://dl.example.jp", "as browsers write it");
-        assert_eq!(Site::parse("http://127.0.0.1:8080").unwrap().authority, "127.0.0.1:8080", "with port");
-        for url in ["https://a.jp/x", "ftp://a.jp", "a.jp", "https://u@a.jp", "https://a.jp/?q", ""] {
+        assert_eq!(
+            Site::parse("http://127.0.0.1:8080").unwrap().authority,
+            "127.0.0.1:8080",
+            "with port"
+        );
+        for url in ["https://a.jp/x", "ftp://a.jp", "a.jp", "https://u@a.jp", "https://a.jp/?q", ""]
+        {
             assert_eq!(Site::parse(url), None, "{url}");
         }
     }

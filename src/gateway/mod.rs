@@ -23,8 +23,6 @@ mod pages;
 mod range;
 mod record;
 mod session;
-#[cfg(test)]
-mod tests;
 mod viewer;
 mod visitor;
 mod when;
@@ -37,7 +35,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     middleware,
     response::Response,
-    routing::{get, post},
+    routing::any,
 };
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -52,7 +50,6 @@ use crate::{
         locale::Locale,
         personal::Personal,
     },
-    entropy::Entropy,
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
 };
 use door::Site;
@@ -160,8 +157,6 @@ pub struct Parts {
     pub blobs: Blobs,
     /// The time of day.
     pub clock: SharedClock,
-    /// Chance.
-    pub entropy: Entropy,
     /// Writes rows of the log.
     pub scribe: Scribe,
     /// Knows the tenants.
@@ -227,20 +222,20 @@ impl Gateway {
 pub fn router(gateway: Gateway) -> Router {
     let inner = gateway.0;
     Router::new()
-        .route("/d/{token}", get(link::page))
-        .route("/o", post(link::open))
-        .route("/v/{session}", get(viewer::page))
-        .route("/v/{session}/file", get(file::view))
-        .route("/v/{session}/download", get(file::download))
-        .route("/assets/{name}", get(asset))
+        // The door knows the methods: a wrong one is answered like a wrong link.
+        .route("/d/{token}", any(link::page))
+        .route("/o", any(link::open))
+        .route("/v/{session}", any(viewer::page))
+        .route("/v/{session}/file", any(file::view))
+        .route("/v/{session}/download", any(file::download))
+        .route("/assets/{name}", any(asset))
         .fallback(missing)
-        .method_not_allowed_fallback(missing)
         .layer(DefaultBodyLimit::max(inner.limits.form_bytes_max))
         .layer(middleware::from_fn_with_state(Arc::clone(&inner), door::watch))
         .with_state(inner)
 }
 
-/// Every path and every method that is not ours: the page of a wrong link.
+/// Every path that is not ours: the page of a wrong link.
 async fn missing(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
     let locale = negotiate(request.uri(), request.headers(), Locale::Ja);
     gateway.pages.notice(Notice::Missing, locale)

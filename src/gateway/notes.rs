@@ -176,6 +176,10 @@ mod tests {
         let slots = notes.take().slots;
         assert_eq!(slots.len(), 1, "one minute, one note");
         let tally = &slots[0].1;
-        assert_eq!((tally.count, tally.at), (2, noon() + TimeDelta::seconds(5)), "both, from the first");
+        assert_eq!(
+            (tally.count, tally.at),
+            (2, noon() + TimeDelta::seconds(5)),
+            "both, from the first"
+        );
     }
 }

@@ -247,7 +247,8 @@ mod tests {
     fn a_page_loads_nothing_inline_and_nothing_foreign() {
         for (name, source) in TEMPLATES {
             let text = source.to_ascii_lowercase();
-            for forbidden in ["<script", " style=", "<style", "http:", "https:", "onclick", "safe"] {
+            for forbidden in ["<script", " style=", "<style", "http:", "https:", "onclick", "safe"]
+            {
                 assert!(!text.contains(forbidden), "{name} holds {forbidden}");
             }
         }

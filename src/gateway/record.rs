@@ -221,4 +221,3 @@ impl std::fmt::Display for Chain<'_> {
         Ok(())
     }
 }
-

@@ -29,7 +29,8 @@ impl TrustedProxies {
     pub fn parse(blocks: &[String]) -> Result<Self, String> {
         let read = |block: &String| {
             let net = block.parse::<IpNet>().ok();
-            net.or_else(|| block.parse::<IpAddr>().ok().map(IpNet::from)).ok_or_else(|| block.clone())
+            net.or_else(|| block.parse::<IpAddr>().ok().map(IpNet::from))
+                .ok_or_else(|| block.clone())
         };
         blocks.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -120,7 +121,11 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["1.2.3.4"]), "1.2.3.4", "our proxy's word");
         assert_eq!(address("10.0.0.1", &["6.6.6.6, 1.2.3.4"]), "1.2.3.4", "the rightmost only");
         assert_eq!(address("10.0.0.1", &["6.6.6.6, 1.2.3.4, 10.9.9.9"]), "1.2.3.4", "two proxies");
-        assert_eq!(address("10.0.0.1", &["6.6.6.6", "1.2.3.4, 10.9.9.9"]), "1.2.3.4", "two headers");
+        assert_eq!(
+            address("10.0.0.1", &["6.6.6.6", "1.2.3.4, 10.9.9.9"]),
+            "1.2.3.4",
+            "two headers"
+        );
         assert_eq!(address("10.0.0.1", &["junk"]), "10.0.0.1", "no address, no belief");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1", "nothing said");
         assert_eq!(address("fd00::1", &["[2001:db8::5]:443"]), "2001:db8::5", "with a port");

@@ -132,7 +132,11 @@ mod tests {
         let end = instant("2026-12-05T09:00:59Z");
         let ja = When::new(&words, Locale::Ja, Tz::Asia__Tokyo, end, now);
         assert_eq!(ja.day, "2026年12月5日(土)", "the day in Tokyo");
-        assert_eq!((ja.clock.as_str(), ja.zone.as_str()), ("18:00", "日本時間(JST, UTC+09:00)"), "never rounded up");
+        assert_eq!(
+            (ja.clock.as_str(), ja.zone.as_str()),
+            ("18:00", "日本時間(JST, UTC+09:00)"),
+            "never rounded up"
+        );
         assert_eq!(ja.left.as_deref(), Some("あと13日"), "never too long");
         let en = When::new(&words, Locale::En, Tz::Europe__London, end, now);
         assert_eq!(en.day, "Saturday, 5 December 2026", "in words, so that no order is guessed");
@@ -154,7 +158,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_at_a_glance() {
-        let sizes = [(0, "1\u{a0}KB"), (64_001, "65\u{a0}KB"), (999_000, "999\u{a0}KB"), (999_001, "1.0\u{a0}MB"), (3_310_000, "3.4\u{a0}MB")];
+        let sizes = [
+            (0, "1\u{a0}KB"),
+            (64_001, "65\u{a0}KB"),
+            (999_000, "999\u{a0}KB"),
+            (999_001, "1.0\u{a0}MB"),
+            (3_310_000, "3.4\u{a0}MB"),
+        ];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text, "{bytes} bytes");
         }

@@ -62,6 +62,12 @@ pub struct Incoming {
     pub trace: Option<String>,
 }
 
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming").field("body_bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
 /// What became of a message.
 #[derive(Debug)]
 pub enum Verdict {

@@ -78,7 +78,7 @@ pub(super) fn mark(layout: &mut Layout<'_>, pages: &mut [Page], piece: &str) {
     let count = pages.len();
     for (number, page) in (1usize..).zip(pages) {
         let text = format!("{piece}  {number}/{count}");
-        let (x, y) = (10.0 * MM, PAGE_HEIGHT - 6.0 * MM);
+        let (x, y) = (10.0 * MM, PAGE_HEIGHT - 5.0 * MM);
         layout.label(page, &Label { text: &text, x, y, size: 5.5, color: GREY, anchor: 0.0 });
     }
 }

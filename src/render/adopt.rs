@@ -1,4 +1,4 @@
-//! Finished PDFs from senders: what is taken, and the address page in front.
+//! Finished PDFs from senders: what is taken and what is refused.
 //!
 //! A document that goes to a stranger must not do anything by itself: no
 //! scripts, no programs, no forms that send themselves, no files inside. The
@@ -14,10 +14,9 @@
     reason = "object kinds that hold nothing; object numbers, which lopdf bounds, and a depth that is checked"
 )]
 
-use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId};
-use zeroize::Zeroizing;
+use lopdf::{Document, LoadOptions, Object};
 
-use super::{MAX_PAGES, error::RenderError, finish};
+use super::{MAX_PAGES, error::RenderError};
 
 /// The most that one compressed object stream may unpack to, in bytes.
 const MAX_UNPACKED: usize = 64 << 20;
@@ -150,44 +149,4 @@ fn is_place(document: &Document, value: &Object) -> bool {
 /// Follows references; `None` where they lead nowhere or in circles.
 fn resolved<'a>(document: &'a Document, value: &'a Object) -> Option<&'a Object> {
     document.dereference(value).ok().map(|(_, object)| object)
-}
-
-/// Puts our page before the sender's, and writes the whole anew.
-pub(super) fn put_in_front(
-    mut document: Document,
-    mut front: Document,
-) -> Result<Zeroizing<Vec<u8>>, RenderError> {
-    merge(&mut document, &mut front).ok_or(RenderError::BadPdf("its pages cannot be found"))?;
-    finish::write(&mut document)
-}
-
-fn merge(document: &mut Document, front: &mut Document) -> Option<()> {
-    front.renumber_objects_with(document.max_id + 1);
-    let page = *front.get_pages().get(&1)?;
-    let root: ObjectId = document.catalog().ok()?.get(b"Pages").ok()?.as_reference().ok()?;
-    let mut sheet: Dictionary = front.get_dictionary(page).ok()?.clone();
-    // Set on the page itself, or it would inherit the sender's.
-    sheet.set("Parent", root);
-    sheet.set("Rotate", 0);
-    let pages = document.get_dictionary_mut(root).ok()?;
-    let count = pages.get(b"Count").ok()?.as_i64().ok()?;
-    pages.set("Count", count.checked_add(1)?);
-    let kids = pages.get(b"Kids").ok()?.clone();
-    let mut list = vec![Object::Reference(page)];
-    match kids {
-        Object::Array(kids) => list.extend(kids),
-        Object::Reference(id) => {
-            list.extend(document.get_object(id).ok()?.as_array().ok()?.iter().cloned());
-        }
-        _ => return None,
-    }
-    document.get_dictionary_mut(root).ok()?.set("Kids", list);
-    document.max_id = front.max_id;
-    document.objects.append(&mut front.objects);
-    document.objects.insert(page, Object::Dictionary(sheet));
-    // The signatures of the sender do not cover the new page; prune what hangs
-    // on our own catalogue.
-    document.prune_objects();
-    document.max_id = document.objects.keys().map(|(number, _)| *number).max()?;
-    Some(())
 }

@@ -9,6 +9,7 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("date", date);
     environment.add_filter("yen", yen);
     environment.add_filter("number", number);
+    environment.add_filter("lacks_honorific", lacks_honorific);
 }
 
 fn is_japanese(state: &State<'_, '_>) -> bool {
@@ -49,6 +50,14 @@ fn number(state: &State<'_, '_>, text: String) -> String {
         Some((whole, fraction)) => format!("{sign}{}.{fraction}", grouped(whole)),
         None => format!("{sign}{}", grouped(plain)),
     }
+}
+
+/// Whether a name does not yet end with an honorific; nobody is 様様.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja asks for")]
+fn lacks_honorific(name: String) -> bool {
+    !["様", "御中", "殿", "先生", "各位"]
+        .iter()
+        .any(|honorific| name.trim_end().ends_with(honorific))
 }
 
 fn grouped(digits: &str) -> String {

@@ -24,6 +24,7 @@ mod error;
 mod filters;
 mod finish;
 mod font;
+mod front;
 mod layout;
 mod paint;
 mod schema;
@@ -31,7 +32,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -64,12 +65,12 @@ const PAGE_HEIGHT: f32 = 297.0 * 72.0 / 25.4;
 /// Fonts and templates, ready for use from any number of threads at once.
 #[derive(Debug)]
 pub struct Renderer {
-    fonts: FontSet,
+    fonts: Arc<FontSet>,
     templates: BTreeMap<String, Template>,
 }
 
 /// A document to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The name of a template.
     pub template: &'a str,
@@ -81,6 +82,15 @@ pub struct Order<'a> {
     pub title: &'a str,
     /// For letters: the page that shows through the window of the envelope.
     pub address_page: Option<&'a AddressPage>,
+}
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order")
+            .field("template", &self.template)
+            .field("locale", &self.locale)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What stands in the window of the envelope.
@@ -105,7 +115,8 @@ impl std::fmt::Debug for AddressPage {
     }
 }
 
-/// A finished document. The bytes are wiped when it is dropped.
+/// A finished document. The bytes are wiped when it is dropped; so is the HTML they
+/// were made from. Trees and operations in between are freed, not wiped.
 #[derive(Clone)]
 pub struct Rendered {
     /// The PDF.
@@ -143,15 +154,21 @@ macro_rules! bundled {
 }
 
 impl Renderer {
-    /// The bundled fonts and templates. Prepares every glyph of every face,
-    /// which takes a fraction of a second and some 20 MB; do it once.
+    /// The bundled fonts and templates. The first document that uses a face
+    /// prepares every glyph of it, which takes a fraction of a second and some
+    /// 4 MB; make one renderer and share it.
     pub fn bundled() -> Result<Self, RenderError> {
         let fonts = FontSet::bundled().ok_or(RenderError::Fonts)?;
         let bundles = bundled! {
             "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
             "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
         };
-        Self { fonts, templates: BTreeMap::new() }.with_templates(bundles.into())
+        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new() };
+        // Their samples are rendered by the tests, not at every start.
+        for bundle in bundles {
+            renderer.templates.insert(bundle.name.clone(), Template::compile(&bundle)?);
+        }
+        Ok(renderer)
     }
 
     /// Adds the operator's templates; one with the name of a bundled template
@@ -208,7 +225,7 @@ impl Renderer {
             address::mark(&mut layout, &mut pages, &address.piece_id);
         }
         let count = page_count(pages.len())?;
-        layout.check_glyphs()?;
+        layout.check()?;
         let (document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
         let about = About { title: &title, language: order.locale.tag() };
         Ok(Rendered {
@@ -223,8 +240,8 @@ impl Renderer {
     /// encrypted, does nothing by itself, carries no files, and keeps the limits.
     ///
     /// Without an address page the bytes are the sender's own, so that signatures
-    /// stay valid. With one the document is written anew behind it; the sender's
-    /// pages are not changed.
+    /// stay valid. With one the document is written anew behind it: the sender's
+    /// pages keep their content and get the piece's mark on their edge.
     pub fn adopt(
         &self,
         pdf: &[u8],
@@ -235,25 +252,31 @@ impl Renderer {
         let (pdf, pages) = match address_page {
             None => (Zeroizing::new(pdf.to_vec()), count),
             Some(address) => {
-                let front = self.address_document(address)?;
                 let pages = count.saturating_add(1);
-                if pages > limits.max_pages.min(MAX_PAGES) {
-                    return Err(RenderError::TooManyPages { max: limits.max_pages.min(MAX_PAGES) });
+                let max = limits.max_pages.min(MAX_PAGES);
+                if pages > max {
+                    return Err(RenderError::TooManyPages { max });
                 }
-                (adopt::put_in_front(document, front)?, pages)
+                let front = self.address_document(address, pages)?;
+                (front::put_in_front(document, front)?, pages)
             }
         };
         Ok(Rendered { pdf, pages, template: "pdf".to_owned(), renderer: RENDERER })
     }
 
-    /// The address page as a document of its own.
-    fn address_document(&self, address: &AddressPage) -> Result<lopdf::Document, RenderError> {
+    /// The address page and the marks of all other pages as a document of its own.
+    fn address_document(
+        &self,
+        address: &AddressPage,
+        count: u32,
+    ) -> Result<lopdf::Document, RenderError> {
         let tree = Tree::parse("<html></html>")?;
         let styles = Styles::of(&tree, &Sheet::parse("")?);
         let mut layout = Layout::new(&self.fonts, &tree, &styles);
         let mut pages = vec![address::page(&mut layout, address)?];
+        pages.resize_with(usize::try_from(count).unwrap_or(0), Page::new);
         address::mark(&mut layout, &mut pages, &address.piece_id);
-        layout.check_glyphs()?;
+        layout.check()?;
         let (mut document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
         let about = About { title: "", language: "ja" };
         finish::complete(&mut document, &used, &self.fonts, &about).ok_or(RenderError::Fonts)?;
@@ -267,7 +290,7 @@ fn lay_out(layout: &mut Layout<'_>, sheet: &Sheet) -> Result<Vec<Page>, RenderEr
     let mut flow = Flow::default();
     layout.flow(0, 0.0, PAGE_WIDTH - left - right, &mut flow)?;
     // Before pagination: a hostile text should be named, not cut into pages.
-    layout.check_glyphs()?;
+    layout.check()?;
     let max = usize::try_from(MAX_PAGES).unwrap_or(usize::MAX);
     let mut pages = paginate(flow, &sheet.page, max)?;
     let strings = layout.named_strings();

@@ -97,7 +97,8 @@ pub struct Explanation {
 }
 
 impl Retention {
-    /// What a tick would do at `at`, without doing any of it.
+    /// What a tick would do at `at`, without doing any of it. No key is tried:
+    /// one that does not open shows in the tick.
     pub async fn plan(&self, at: DateTime<Utc>) -> Result<Plan, RetentionError> {
         let mut days = BTreeMap::new();
         let mut tx = self.db.read().await?;

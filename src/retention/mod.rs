@@ -103,6 +103,9 @@ pub struct RetentionSettings {
     /// The shortest time after `send_at` at which any tenant's unsent job is
     /// ended; each tenant's own stands in its rules.
     pub undispatched_min: TimeDelta,
+    /// How long after the end of its month the row of a purged delivery still
+    /// says what became of it; then the month is dropped.
+    pub rows_kept: TimeDelta,
     /// How long the key of a job is kept after the job has left the books, so
     /// that a job sent again is still known.
     pub dedupe_kept: TimeDelta,

@@ -230,8 +230,9 @@ impl Retention {
 
     /// Drops partitions of months in which everything is purged.
     async fn drop_months(&self, now: DateTime<Utc>, done: &mut Done) -> Result<(), RetentionError> {
+        let Some(before) = now.checked_sub_signed(self.settings.rows_kept) else { return Ok(()) };
         let mut tx = self.db.read().await?;
-        let months = retention::droppable_months(&mut tx, now).await?;
+        let months = retention::droppable_months(&mut tx, before).await?;
         drop(tx);
         for month in months {
             let mut tx = self.db.begin().await?;

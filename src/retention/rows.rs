@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     DayKey, Done, News, Retention, RetentionError,
@@ -87,14 +87,8 @@ impl Retention {
         now: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<DueJob>, RetentionError> {
-        let before = now.checked_sub_signed(self.settings.undispatched_min).unwrap_or(now);
-        // The bound is exclusive, and a job that is just too old is.
-        let before = before.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(before);
-        let mut old = Vec::new();
-        for id in retention::old_undispatched(tx, before, limit).await? {
-            old.extend(retention::due_one(tx, id).await?);
-        }
-        Ok(old)
+        let until = now.checked_sub_signed(self.settings.undispatched_min).unwrap_or(now);
+        Ok(retention::too_old(tx, until, limit).await?)
     }
 
     fn due(&self, job: DueJob, now: DateTime<Utc>) -> Option<(DueJob, Why)> {

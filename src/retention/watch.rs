@@ -64,7 +64,10 @@ impl Retention {
     pub async fn vouch_for_clock(&self) -> Result<(), RetentionError> {
         let now = self.clock.now();
         let look = self.look(now).await?;
-        self.note(now, NONE, Some((Kind::ClockReleased, TimeDelta::zero()))).await?;
+        let mut tx = self.db.read().await?;
+        let hold = checkpoints::get(&mut tx, HOLD).await?.filter(|note| note.value != NONE);
+        drop(tx);
+        self.note(now, NONE, hold.map(|_| (Kind::ClockReleased, TimeDelta::zero()))).await?;
         self.with_memory(|memory| memory.vouched(look));
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{
     cells::Cells as _,
     error::Doing as _,
     execute,
+    run::Rows as _,
     statements::{Statement, both},
     with_conn,
 };
@@ -29,7 +30,7 @@ const GET: &str = "
 pub async fn get(tx: &mut Tx, name: &str) -> Result<Option<Checkpoint>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(GET)
         .bind(name)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("read a checkpoint")?
         .map(|row| Ok(Checkpoint { at: row.time("at")?, value: row.text("value")? }))

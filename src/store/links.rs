@@ -13,6 +13,7 @@ use super::{
     execute, jobs,
     ledger::EventRow,
     outbox::OutboxRow,
+    run::Rows as _,
     statements::{Statement, both},
     with_conn, work,
 };
@@ -50,12 +51,12 @@ const FIND: &str = "
     WHERE l.day = $1 AND l.print = $2
 ";
 
-/// The link with this day of issue (days since 2020-01-01) and this print.
+/// The link with this day of issue (days since 1970-01-01) and this print.
 pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<LinkRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(FIND)
         .bind(day)
         .bind(print)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("look for a link")?
         .map(|row| {
@@ -97,13 +98,10 @@ pub async fn count_open(
 ) -> Result<bool, StoreError> {
     // The agreed order of locks, so that an open and a recall never wait for
     // each other; what decides is the one statement below.
-    let job: Option<uuid::Uuid> = with_conn!(&mut *tx, |conn| sqlx::query_scalar(JOB_OF)
-        .bind(day)
-        .bind(print)
-        .fetch_optional(conn)
-        .await)
-    .doing("look for a link")?;
-    let Some(job) = job else { return Ok(false) };
+    let jobs =
+        with_conn!(&mut *tx, |conn| sqlx::query(JOB_OF).bind(day).bind(print).ids(conn).await)
+            .doing("look for a link")?;
+    let Some(job) = jobs.first().copied() else { return Ok(false) };
     work::lock_both(tx, JobId(job)).await?;
     let counted = execute!(tx, "count an open", COUNT_OPEN, day, print, now.timestamp_micros())?;
     Ok(counted == 1)
@@ -149,7 +147,7 @@ const OF_JOB: &str = "
 pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(OF_JOB)
         .bind(job.0)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list a job's links")?
         .iter()

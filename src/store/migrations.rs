@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
+use futures::future::BoxFuture;
 use sqlx::{
     SqlSafeStr as _,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{Db, StoreError, error::Doing as _};
+use super::{Db, StoreError, error::Doing as _, run::Running};
 
 struct Step {
     version: i64,
@@ -57,44 +58,51 @@ impl Db {
     /// program has migrated.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
         let applied = self.pending_migrations().await?;
-        let done = match self {
-            Self::Sqlite(db) => migrator(|step| step.sqlite).run(&db.writer).await,
-            Self::Postgres(db) => migrator(|step| step.postgres).run(&db.pool).await,
-        };
-        done.map_err(|error| match error {
+        self.run_migrator().await.map_err(|error| match error {
             MigrateError::VersionMissing(version) => StoreError::TooNew { version },
             source => StoreError::Migration { source: Box::new(source) },
         })?;
         Ok(Migrated { applied })
     }
 
+    fn run_migrator(&self) -> BoxFuture<'_, Result<(), MigrateError>> {
+        Box::pin(async move {
+            match self {
+                Self::Sqlite(db) => migrator(|step| step.sqlite).run(&db.writer).await,
+                Self::Postgres(db) => migrator(|step| step.postgres).run(&db.pool).await,
+            }
+        })
+    }
+
     /// The migrations that [`Db::migrate`] would apply; changes nothing.
     pub async fn pending_migrations(&self) -> Result<Vec<i64>, StoreError> {
         let act = "read which migrations were applied";
-        let known: Vec<i64> = match self {
-            Self::Sqlite(db) => {
-                let has: i64 =
-                    sqlx::query_scalar(HAS_LEDGER_SQLITE).fetch_one(&db.writer).await.doing(act)?;
-                if has == 0 {
-                    vec![]
-                } else {
-                    sqlx::query_scalar(APPLIED).fetch_all(&db.writer).await.doing(act)?
-                }
-            }
-            Self::Postgres(db) => {
-                let has: bool =
-                    sqlx::query_scalar(HAS_LEDGER_POSTGRES).fetch_one(&db.pool).await.doing(act)?;
-                if has {
-                    sqlx::query_scalar(APPLIED).fetch_all(&db.pool).await.doing(act)?
-                } else {
-                    vec![]
-                }
-            }
-        };
+        let known = self.applied_migrations().await.doing(act)?;
         let ours: Vec<i64> = STEPS.iter().map(|step| step.version).collect();
         if let Some(&version) = known.iter().find(|version| !ours.contains(version)) {
             return Err(StoreError::TooNew { version });
         }
         Ok(ours.into_iter().filter(|version| !known.contains(version)).collect())
+    }
+
+    fn applied_migrations(&self) -> Running<'_, Vec<i64>> {
+        Box::pin(async move { self.read_applied().await })
+    }
+
+    async fn read_applied(&self) -> Result<Vec<i64>, sqlx::Error> {
+        match self {
+            Self::Sqlite(db) => {
+                let has: i64 = sqlx::query_scalar(HAS_LEDGER_SQLITE).fetch_one(&db.writer).await?;
+                if has == 0 {
+                    Ok(vec![])
+                } else {
+                    sqlx::query_scalar(APPLIED).fetch_all(&db.writer).await
+                }
+            }
+            Self::Postgres(db) => {
+                let has: bool = sqlx::query_scalar(HAS_LEDGER_POSTGRES).fetch_one(&db.pool).await?;
+                if has { sqlx::query_scalar(APPLIED).fetch_all(&db.pool).await } else { Ok(vec![]) }
+            }
+        }
     }
 }

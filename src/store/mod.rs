@@ -16,8 +16,10 @@
 use std::{fmt, str::FromStr as _, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use sqlx::{
     Postgres, Sqlite, Transaction,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -38,14 +40,18 @@ mod months;
 pub mod outbox;
 pub mod postal;
 pub mod retention;
+mod run;
 pub mod statements;
 pub mod work;
 pub mod workers;
+#[cfg(test)]
+pub(crate) mod trial;
 
 pub use error::StoreError;
 pub use migrations::Migrated;
 
 use error::Doing as _;
+use run::{Rows as _, Running};
 
 /// A database, whichever the operator chose. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -133,11 +139,9 @@ pub(crate) use with_conn;
 macro_rules! execute {
     ($tx:expr, $act:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
         $crate::store::error::Doing::doing(
-            $crate::store::with_conn!(&mut *$tx, |conn| sqlx::query($sql)
-                $(.bind($bind))*
-                .execute(conn)
-                .await
-                .map(|done| done.rows_affected())),
+            $crate::store::with_conn!(&mut *$tx, |conn| {
+                $crate::store::run::Change::run(sqlx::query($sql)$(.bind($bind))*, conn).await
+            }),
             $act,
         )
     };
@@ -178,10 +182,13 @@ const WITNESS_POSTGRES: &str = "
     -- witness_time
     SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)
 ";
+// A plan is kept for long: one that was made while a table was empty must be
+// right when it is full, so none may read a table from end to end.
 const SETTINGS_POSTGRES: &str = "
     -- settings
     SELECT set_config('statement_timeout', $1, false),
            set_config('idle_in_transaction_session_timeout', '60000', false),
+           set_config('enable_seqscan', 'off', false),
            set_config('jit', 'off', false)
 ";
 
@@ -193,6 +200,14 @@ impl Db {
     /// `sqlite::memory:` has one connection for everything, so a task must end
     /// its transaction before it begins the next.
     pub async fn open(url: &str, options: DbOptions) -> Result<Self, StoreError> {
+        Self::connect(url, options).await
+    }
+
+    fn connect(url: &str, options: DbOptions) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Box::pin(async move { Self::choose(url, options).await })
+    }
+
+    async fn choose(url: &str, options: DbOptions) -> Result<Self, StoreError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Ok(Self::Postgres(PgDb::open(url, options).await?))
         } else if url.starts_with("sqlite:") {
@@ -223,11 +238,11 @@ impl Db {
         Ok(match self {
             // IMMEDIATE takes the write lock now; a later upgrade could fail.
             Self::Sqlite(db) => Tx::Sqlite(SqliteTx {
-                inner: db.writer.begin_with("BEGIN IMMEDIATE").await.doing(act)?,
+                inner: db.begin("BEGIN IMMEDIATE").await.doing(act)?,
                 fuse: db.fuse.clone(),
             }),
             Self::Postgres(db) => Tx::Postgres(PgTx {
-                inner: db.pool.begin().await.doing(act)?,
+                inner: db.begin("BEGIN").await.doing(act)?,
                 fuse: db.fuse.clone(),
             }),
         })
@@ -237,12 +252,11 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, StoreError> {
         let act = "begin a reading transaction";
         Ok(match self {
-            Self::Sqlite(db) => Tx::Sqlite(SqliteTx {
-                inner: db.reader.begin().await.doing(act)?,
-                fuse: Fuses::default(),
-            }),
+            Self::Sqlite(db) => {
+                Tx::Sqlite(SqliteTx { inner: db.read().await.doing(act)?, fuse: Fuses::default() })
+            }
             Self::Postgres(db) => Tx::Postgres(PgTx {
-                inner: db.pool.begin_with("BEGIN READ ONLY").await.doing(act)?,
+                inner: db.begin("BEGIN READ ONLY").await.doing(act)?,
                 fuse: Fuses::default(),
             }),
         })
@@ -252,8 +266,14 @@ impl Db {
     pub async fn witness_time(&self) -> Result<DateTime<Utc>, StoreError> {
         let act = "ask the database for the time";
         let micros: i64 = match self {
-            Self::Sqlite(db) => sqlx::query_scalar(WITNESS_SQLITE).fetch_one(&db.reader).await,
-            Self::Postgres(db) => sqlx::query_scalar(WITNESS_POSTGRES).fetch_one(&db.pool).await,
+            Self::Sqlite(db) => {
+                let mut tx = db.read().await.doing(act)?;
+                sqlx::query(WITNESS_SQLITE).number(&mut *tx).await
+            }
+            Self::Postgres(db) => {
+                let mut conn = db.acquire().await.doing(act)?;
+                sqlx::query(WITNESS_POSTGRES).number(&mut *conn).await
+            }
         }
         .doing(act)?;
         cells::instant("clock", micros)
@@ -278,6 +298,16 @@ impl Db {
 }
 
 impl SqliteDb {
+    /// Begins a transaction on the connection that writes.
+    fn begin(&self, statement: &'static str) -> Running<'_, Transaction<'static, Sqlite>> {
+        Box::pin(self.writer.begin_with(statement))
+    }
+
+    /// Begins a transaction on a connection that reads.
+    fn read(&self) -> Running<'_, Transaction<'static, Sqlite>> {
+        Box::pin(self.reader.begin_with("BEGIN"))
+    }
+
     async fn open(url: &str, options: DbOptions) -> Result<Self, StoreError> {
         let bad = |source| StoreError::BadUrl { source: Some(source) };
         let connect = SqliteConnectOptions::from_str(url).map_err(bad)?;
@@ -310,6 +340,15 @@ impl SqliteDb {
 }
 
 impl PgDb {
+    /// A connection for a statement that commits by itself.
+    pub(crate) fn acquire(&self) -> Running<'_, PoolConnection<Postgres>> {
+        Box::pin(self.pool.acquire())
+    }
+
+    fn begin(&self, statement: &'static str) -> Running<'_, Transaction<'static, Postgres>> {
+        Box::pin(self.pool.begin_with(statement))
+    }
+
     async fn open(url: &str, options: DbOptions) -> Result<Self, StoreError> {
         let bad = |source| StoreError::BadUrl { source: Some(source) };
         let connect = PgConnectOptions::from_str(url).map_err(bad)?.application_name("kakitome");
@@ -343,10 +382,11 @@ impl Tx {
             Self::Postgres(tx) => tx.fuse.clone(),
         };
         fuse.check("commit")?;
-        match self {
-            Self::Sqlite(tx) => tx.inner.commit().await.doing(act)?,
-            Self::Postgres(tx) => tx.inner.commit().await.doing(act)?,
-        }
+        let committed: Running<'static, ()> = match self {
+            Self::Sqlite(tx) => Box::pin(tx.inner.commit()),
+            Self::Postgres(tx) => Box::pin(tx.inner.commit()),
+        };
+        committed.await.doing(act)?;
         fuse.check("committed")
     }
 }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
-use super::{Db, StoreError, error::Doing as _};
+use super::{Db, StoreError, error::Doing as _, run::Change as _};
 
 const ENSURE: &str = "
     -- ensure_months
@@ -55,9 +55,9 @@ impl Month {
         Uuid::from_u128(u128::from(millis) << 80)
     }
 
-    /// The month's first day as links count: days since 2020-01-01.
+    /// The month's first day: days since 1970-01-01.
     pub(super) fn first_link_day(self) -> i64 {
-        NaiveDate::from_ymd_opt(2020, 1, 1)
+        NaiveDate::from_ymd_opt(1970, 1, 1)
             .map_or(0, |start| self.0.signed_duration_since(start).num_days())
     }
 }
@@ -72,6 +72,8 @@ impl Db {
         let Some(mut month) = Month::of(now).and_then(Month::previous) else {
             return Err(out_of_range);
         };
+        let act = "make a month's partitions";
+        let mut conn = db.acquire().await.doing(act)?;
         for _ in 0..4 {
             let Some(next) = month.next() else { return Err(out_of_range) };
             sqlx::query(ENSURE)
@@ -80,9 +82,9 @@ impl Db {
                 .bind(next.first_id())
                 .bind(month.first_link_day())
                 .bind(next.first_link_day())
-                .execute(&db.pool)
+                .run(&mut *conn)
                 .await
-                .doing("make a month's partitions")?;
+                .doing(act)?;
             month = next;
         }
         Ok(())

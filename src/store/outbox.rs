@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     StoreError, Tx,
     error::Doing as _,
+    run::{Change as _, Rows as _},
     statements::{Statement, both, each},
     with_conn,
 };
@@ -51,7 +52,7 @@ pub async fn add(tx: &mut Tx, rows: &[OutboxRow]) -> Result<(), StoreError> {
                     .bind(row.id)
                     .bind(row.routing_key.as_str())
                     .bind(row.sealed.as_slice())
-                    .execute(&mut *tx.inner)
+                    .run(&mut *tx.inner)
                     .await
                     .doing(act)?;
             }
@@ -62,7 +63,7 @@ pub async fn add(tx: &mut Tx, rows: &[OutboxRow]) -> Result<(), StoreError> {
                 .bind(columns.id)
                 .bind(columns.routing_key)
                 .bind(columns.sealed)
-                .execute(&mut *tx.inner)
+                .run(&mut *tx.inner)
                 .await
                 .doing(act)?;
         }
@@ -123,7 +124,7 @@ pub async fn claim_batch(tx: &mut Tx, limit: i64) -> Result<Vec<OutboxRow>, Stor
     };
     let mut rows = with_conn!(tx, |conn| sqlx::query(sql)
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("claim events")?
         .iter()
@@ -147,8 +148,7 @@ const DEPTH: &str = "
 
 /// How many events wait.
 pub async fn depth(tx: &mut Tx) -> Result<i64, StoreError> {
-    with_conn!(tx, |conn| sqlx::query_scalar(DEPTH).fetch_one(conn).await)
-        .doing("count waiting events")
+    with_conn!(tx, |conn| sqlx::query(DEPTH).number(conn).await).doing("count waiting events")
 }
 
 /// The statements of this file.

@@ -48,10 +48,12 @@ pub fn all() -> Vec<Statement> {
         super::months::STATEMENTS,
         super::jobs::STATEMENTS,
         super::jobs::accept::STATEMENTS,
+        super::jobs::one_by_one::STATEMENTS,
         super::ledger::STATEMENTS,
         super::work::STATEMENTS,
         super::work::claim::STATEMENTS,
         super::work::seal::STATEMENTS,
+        super::work::mark::STATEMENTS,
         super::work::dispatch::STATEMENTS,
         super::work::moves::STATEMENTS,
         super::work::person::STATEMENTS,
@@ -61,8 +63,10 @@ pub fn all() -> Vec<Statement> {
         super::retention::STATEMENTS,
         super::retention::segments::STATEMENTS,
         super::retention::months::STATEMENTS,
+        super::retention::exceptions::STATEMENTS,
         super::postal::STATEMENTS,
         super::postal::batches::STATEMENTS,
+        super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
     ]
     .concat()

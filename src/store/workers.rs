@@ -11,6 +11,7 @@ use super::{
     cells::Cells,
     error::Doing as _,
     execute,
+    run::Rows as _,
     statements::{Statement, both},
     with_conn,
     work::{Step, step_of},
@@ -130,7 +131,7 @@ const DEAD_LEASES: &str = "
 pub async fn dead_leases(tx: &mut Tx, limit: i64) -> Result<Vec<DeadLease>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(DEAD_LEASES)
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("look for dead leases")?
         .iter()
@@ -209,7 +210,7 @@ const LIVE: &str = "
 pub async fn live_workers(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<WorkerRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(LIVE)
         .bind(now.timestamp_micros())
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list workers")?
         .iter()
@@ -237,11 +238,8 @@ const DEAD: &str = "
 
 /// The epochs on the books that live no more.
 pub async fn dead_epochs(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Epoch>, StoreError> {
-    let ids: Vec<uuid::Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(DEAD)
-        .bind(now.timestamp_micros())
-        .fetch_all(conn)
-        .await)
-    .doing("list dead workers")?;
+    let ids = with_conn!(tx, |conn| sqlx::query(DEAD).bind(now.timestamp_micros()).ids(conn).await)
+        .doing("list dead workers")?;
     Ok(ids.into_iter().map(Epoch).collect())
 }
 

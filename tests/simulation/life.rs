@@ -311,7 +311,7 @@ async fn cancel(world: &World, process: &Process, known: &BTreeMap<String, JobId
         detail_key: DetailKey::None,
     });
     let Ok(mut tx) = office.db.begin().await else { return };
-    if work::cancel(&mut tx, Some(&tenant), *job, event.unwrap(), &[]).await.is_ok() {
+    if work::cancel(&mut tx, *job, office.clock.now(), event.unwrap(), &[]).await.is_ok() {
         let _a_crash_may_come_first = tx.commit().await;
     }
 }

@@ -9,18 +9,16 @@ use std::{
 };
 
 use axum::body::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
 use kakitome::{
     api,
     blobs::Blobs,
-    clock::{Clock, HandClock},
-    crypto::{CryptoError, DeliveryKey, LinkToken, delivery::artifact_aad, prints, stream, wrap},
+    clock::{Clock as _, HandClock},
+    crypto::CryptoError,
     domain::{
-        ids::{EventId, Epoch, JobId, TenantId},
-        job::Channel,
-        locale::Locale,
+        ids::{Epoch, JobId, TenantId},
         log::{Actor, Kind},
         personal::Personal,
         refusal::{Refusal, Refused},
@@ -28,26 +26,27 @@ use kakitome::{
     entropy::Entropy,
     gateway::{self, Gateway, GatewaySettings, TenantDirectory, TenantDisplay},
     store::{
-        Blown, Db, DbOptions, Fuse, dossier,
-        jobs::{self, NewEvidence, NewJob},
-        keyring::{KeyRing, MasterKey, Service},
-        ledger::{self, DetailKey, EventDraft, EventRow, Scribe, StoredEvent},
+        Blown, Db, DbOptions, Fuse,
+        keyring::{KeyRing, MasterKey},
+        ledger::{self, EventDraft, EventRow, Scribe, StoredEvent},
         links::{self, LinkRow},
         outbox::OutboxRow,
-        work::{self, DispatchedJob, NewLink, Next, SealedJob},
+        retention::{self, PurgeJob},
+        work,
     },
 };
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
+use crate::letters::Delivery;
+
 /// Breaks the database at one point.
 #[derive(Debug, Default)]
-pub struct Breaker(Mutex<Option<&'static str>>);
+pub(crate) struct Breaker(Mutex<Option<&'static str>>);
 
 impl Breaker {
     /// From now on everything fails at `point`; `None` heals.
-    pub fn at(&self, point: Option<&'static str>) {
+    pub(crate) fn at(&self, point: Option<&'static str>) {
         *self.0.lock().unwrap() = point;
     }
 }
@@ -72,10 +71,10 @@ impl TenantDirectory for Names {
 
 /// Counts what it is told.
 #[derive(Debug, Default)]
-pub struct Ear {
-    pub guesses: AtomicUsize,
-    pub first_opens: AtomicUsize,
-    pub answers: Mutex<Vec<(&'static str, u16)>>,
+pub(crate) struct Ear {
+    pub(crate) guesses: AtomicUsize,
+    pub(crate) first_opens: AtomicUsize,
+    pub(crate) answers: Mutex<Vec<(&'static str, u16)>>,
 }
 
 impl gateway::Meter for Ear {
@@ -112,8 +111,8 @@ impl api::Announce for Herald {
         _: JobId,
         _: Option<&Personal>,
         _: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError> {
-        Ok(None)
+    ) -> Option<OutboxRow> {
+        None
     }
 }
 
@@ -139,23 +138,23 @@ impl api::Desk for Counter {
 }
 
 /// The house.
-pub struct House {
+pub(crate) struct House {
     /// The address of the pages, without a slash at its end.
-    pub url: String,
+    pub(crate) url: String,
     /// The address of the interface.
-    pub api_url: String,
-    pub client: reqwest::Client,
-    pub db: Db,
-    pub keys: KeyRing,
-    pub blobs: Blobs,
-    pub clock: Arc<HandClock>,
-    pub entropy: Entropy,
-    pub scribe: Scribe,
-    pub breaker: Arc<Breaker>,
-    pub gateway: Gateway,
-    pub ear: Arc<Ear>,
-    pub epoch: Epoch,
-    pub folder: tempfile::TempDir,
+    pub(crate) api_url: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) db: Db,
+    pub(crate) keys: KeyRing,
+    pub(crate) blobs: Blobs,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) entropy: Entropy,
+    pub(crate) scribe: Scribe,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) gateway: Gateway,
+    pub(crate) ear: Arc<Ear>,
+    pub(crate) epoch: Epoch,
+    pub(crate) folder: tempfile::TempDir,
     servers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -165,58 +164,19 @@ impl Drop for House {
     }
 }
 
-/// A delivery with a link.
-#[derive(Clone)]
-pub struct Delivery {
-    pub job: JobId,
-    pub tenant: TenantId,
-    /// The token as it stands in the mail.
-    pub token: String,
-    pub pdf: Vec<u8>,
-}
-
-/// What a delivery is made with.
-pub struct Order {
-    pub tenant: &'static str,
-    pub max_opens: i64,
-    pub pdf: Vec<u8>,
-    pub locale: Locale,
-    pub number: &'static str,
-}
-
-impl Default for Order {
-    fn default() -> Self {
-        Self { tenant: "acme", max_opens: 5, pdf: pdf(100_000), locale: Locale::Ja, number: "INV-1" }
-    }
-}
-
 /// The token of `acme`.
-pub const ACME: &str = "acme-token-0123456789-0123456789-01";
+pub(crate) const ACME: &str = "acme-token-0123456789-0123456789-01";
 /// The token of `other`.
-pub const OTHER: &str = "other-token-0123456789-0123456789-0";
-
-/// Bytes that begin like a PDF and do not repeat.
-pub fn pdf(length: usize) -> Vec<u8> {
-    let mut bytes = b"%PDF-1.7\n".to_vec();
-    let mut state = 88_172_645_463_325_252_u64;
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_be_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
+pub(crate) const OTHER: &str = "other-token-0123456789-0123456789-0";
 
 /// A tenant's id.
-pub fn tenant(name: &str) -> TenantId {
+pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::parse(name).unwrap()
 }
 
 /// A new database on the test server, if there is one.
 #[expect(clippy::disallowed_methods, reason = "a test's setting")]
-pub fn postgres_url() -> Option<String> {
+pub(crate) fn postgres_url() -> Option<String> {
     let Ok(server) = std::env::var("KAKITOME_TEST_POSTGRES") else {
         eprintln!("NOT RUN: KAKITOME_TEST_POSTGRES names no server");
         return None;
@@ -232,14 +192,14 @@ pub fn postgres_url() -> Option<String> {
 
 impl House {
     /// A house on a fresh SQLite file.
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("office.db").display());
         Self::on(url, folder).await
     }
 
     /// A house on the database at `url`.
-    pub async fn on(url: String, folder: tempfile::TempDir) -> Self {
+    pub(crate) async fn on(url: String, folder: tempfile::TempDir) -> Self {
         let start = "2026-11-21T03:00:00Z".parse().unwrap();
         let clock = Arc::new(HandClock::starting_at(start));
         let entropy = Entropy::from_os().unwrap();
@@ -250,8 +210,7 @@ impl House {
         let db = db.with_fuse(breaker.clone());
         let keys_url = format!("sqlite:{}", folder.path().join("keys.db").display());
         let master = MasterKey::from_bytes(Zeroizing::new(vec![7; 32])).unwrap();
-        let keys =
-            KeyRing::open(&keys_url, master, clock.clone(), entropy.clone()).await.unwrap();
+        let keys = KeyRing::open(&keys_url, master, clock.clone(), entropy.clone()).await.unwrap();
         let blobs = Blobs::files(folder.path().join("seg"), 1 << 30, entropy.clone()).unwrap();
         let scribe = Scribe::new(entropy.clone());
         let ear = Arc::new(Ear::default());
@@ -317,181 +276,71 @@ impl House {
         }
     }
 
-    /// A dispatched delivery whose link lives for 14 days.
-    pub async fn deliver(&self, order: Order) -> Delivery {
-        let now = self.clock.now();
-        let tenant = tenant(order.tenant);
-        let job = JobId(self.entropy.id(now).unwrap());
-        let key = DeliveryKey::draw(&self.entropy).unwrap();
-        let purge_day = now.timestamp().div_euclid(86_400) + 31;
-        let day_key = self.keys.day_key(&tenant, Service::Mail, purge_day).await.unwrap();
-        let personal = Personal {
-            key: format!("key-{job}"),
-            filename: "請求書 2026-11.pdf".into(),
-            title: "請求書 2026年11月分".into(),
-            recipient_name: "株式会社カナリア".into(),
-            email: Some("canary@example.jp".into()),
-            locale: order.locale,
-            ..Personal::default()
-        };
-        let index = self.keys.index_key(&tenant).await.unwrap();
-        let evidence_key = self.keys.evidence_key(&tenant, 2026).await.unwrap();
-        let place = dossier::counterparty_place(&tenant);
-        let counterparty = "カナリア".as_bytes();
-        let name_key = kakitome::domain::names::counterparty_key("カナリア");
-        let accepted = self
-            .scribe
-            .event(EventDraft {
-                personal: vec![("recipient_name", personal.recipient_name.clone())],
-                detail_key: DetailKey::Delivery(&key.personal_key()),
-                ..EventDraft::of_job(&tenant, job, now, Kind::Accepted, Actor::Application)
-            })
-            .unwrap();
-        let new = NewJob {
-            id: job,
-            tenant: tenant.clone(),
-            channel: Channel::Email,
-            test_mode: false,
-            accepted_at: now,
-            send_at: now,
-            purge_day,
-            wrapped_key: key.wrap(&day_key, &tenant, job, &self.entropy).unwrap(),
-            personal: key
-                .seal_personal(job, &personal.to_bytes().unwrap(), &self.entropy)
-                .unwrap(),
-            payload: key.seal_payload(job, b"{}", &self.entropy).unwrap(),
-            trace: None,
-            dedupe_print: self.entropy.array().unwrap(),
-            payload_mac: self.entropy.array().unwrap(),
-            lease: true,
-            evidence: NewEvidence {
-                recipient_index: prints::blind_index(&index, "recipient", "canary@example.jp"),
-                number: Some(order.number.into()),
-                transaction_day: Some(20_778),
-                amount_minor: Some(11_853_500),
-                currency: Some("JPY".into()),
-                counterparty_index: Some(prints::blind_index(&index, "counterparty", &name_key)),
-                counterparty: Some(
-                    wrap::wrap(&evidence_key, &place, counterparty, &self.entropy).unwrap(),
-                ),
-                counterparty_code: Some("C-7".into()),
-                evidence_year: 2026,
-            },
-            event: accepted,
-        };
-        jobs::accept_now(&self.db, self.epoch, &[new], &[]).await.unwrap();
-        self.seal_and_send(job, &tenant, &key, &order).await
-    }
-
-    async fn seal_and_send(
-        &self,
-        job: JobId,
-        tenant: &TenantId,
-        key: &DeliveryKey,
-        order: &Order,
-    ) -> Delivery {
-        let now = self.clock.now();
-        let aad = artifact_aad(tenant, job);
-        let sealed = stream::seal(&key.artifact_key(), &aad, &order.pdf, &self.entropy).unwrap();
-        let appended = self.blobs.append(now, vec![sealed]).await.unwrap();
-        let place = appended.places[0];
-        let link_keys = self.keys.link_keys().await.unwrap();
-        let token = LinkToken::mint(&link_keys, now, &self.entropy).unwrap();
-        let lookup = token.lookup(&link_keys).unwrap();
-        let row = SealedJob {
-            job,
-            artifact_offset: i64::try_from(place.offset).unwrap(),
-            artifact_len: i64::try_from(place.len).unwrap(),
-            mail: None,
-            pdf_len: i64::try_from(order.pdf.len()).unwrap(),
-            pdf_sha256: Sha256::digest(&order.pdf).into(),
-            pages: 3,
-            template: Some("invoice/1".into()),
-            renderer: Some("1".into()),
-            link: Some(NewLink {
-                day: lookup.day,
-                print: lookup.print.to_vec(),
-                expires_at: now + TimeDelta::days(14),
-                max_opens: order.max_opens,
-            }),
-            next: Next::SendNow,
-            event: self.told(tenant, job, Kind::Sealed, Actor::Worker),
-        };
-        let held =
-            work::seal_now(&self.db, self.epoch, now, place.segment, &[row], &[]).await.unwrap();
-        assert_eq!(held, [job], "the lease holds");
-        let sent = DispatchedJob {
-            job,
-            dispatched_at: now,
-            purge_at: now + TimeDelta::days(31),
-            purge_day: now.timestamp().div_euclid(86_400) + 31,
-            rewrapped: None,
-            event: self.told(tenant, job, Kind::Dispatched, Actor::Relay),
-        };
-        work::dispatched_now(&self.db, self.epoch, &[sent], &[]).await.unwrap();
-        let token = token.text().to_string();
-        Delivery { job, tenant: tenant.clone(), token, pdf: order.pdf.clone() }
-    }
-
     /// A row of the log about a delivery.
-    pub fn told(&self, tenant: &TenantId, job: JobId, kind: Kind, actor: Actor) -> EventRow {
+    pub(crate) fn told(&self, tenant: &TenantId, job: JobId, kind: Kind, actor: Actor) -> EventRow {
         self.scribe.event(EventDraft::of_job(tenant, job, self.clock.now(), kind, actor)).unwrap()
     }
 
     /// The row of a delivery's link.
-    pub async fn link(&self, delivery: &Delivery) -> LinkRow {
+    pub(crate) async fn link(&self, delivery: &Delivery) -> LinkRow {
         let mut tx = self.db.read().await.unwrap();
         let (day, print) = links::of_job(&mut tx, delivery.job).await.unwrap().remove(0);
         links::find(&mut tx, day, &print).await.unwrap().unwrap()
     }
 
     /// What the log says about a delivery, oldest first.
-    pub async fn log(&self, delivery: &Delivery) -> Vec<StoredEvent> {
+    pub(crate) async fn log(&self, delivery: &Delivery) -> Vec<StoredEvent> {
         let mut tx = self.db.read().await.unwrap();
         ledger::of_job(&mut tx, None, delivery.job).await.unwrap()
     }
 
     /// How often the log says `kind` about a delivery.
-    pub async fn said(&self, delivery: &Delivery, kind: Kind) -> usize {
+    pub(crate) async fn said(&self, delivery: &Delivery, kind: Kind) -> usize {
         self.log(delivery).await.iter().filter(|event| event.row.kind == kind).count()
     }
 
-    /// Appends nothing but an id, to see that events are ordered.
-    pub fn mark(&self) -> EventId {
-        EventId(self.entropy.id(self.clock.now()).unwrap())
-    }
-
     /// Takes a document back.
-    pub async fn recall(&self, delivery: &Delivery) {
+    pub(crate) async fn recall(&self, delivery: &Delivery) {
         let event = self.told(&delivery.tenant, delivery.job, Kind::Recalled, Actor::Operator);
         let mut tx = self.db.begin().await.unwrap();
         work::recall(&mut tx, delivery.job, self.clock.now(), event, &[]).await.unwrap();
         tx.commit().await.unwrap();
     }
 
+    /// Destroys a delivery's rows, as on its day.
+    pub(crate) async fn purge(&self, delivery: &Delivery) {
+        let event = self.told(&delivery.tenant, delivery.job, Kind::Purged, Actor::Retention);
+        let item = PurgeJob { id: delivery.job, reason: None, event };
+        let mut tx = self.db.begin().await.unwrap();
+        let now = self.clock.now();
+        let gone = retention::purge(&mut tx, now, &[item], &[]).await.unwrap();
+        assert_eq!(gone, [delivery.job], "purged");
+        tx.commit().await.unwrap();
+    }
+
     /// Fetches a path of the pages.
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
     /// Fetches a link's page and gives the nonce of its form.
-    pub async fn nonce(&self, delivery: &Delivery) -> String {
+    pub(crate) async fn nonce(&self, delivery: &Delivery) -> String {
         let page = self.get(&format!("/d/{}", delivery.token)).await.text().await.unwrap();
         let at = page.find("name=\"nonce\" value=\"").unwrap() + 20;
         page[at..].split('"').next().unwrap().to_owned()
     }
 
     /// Sends the form of a link's page, as a browser would.
-    pub async fn press(&self, delivery: &Delivery, nonce: &str) -> reqwest::Response {
-        self.form(&[("token", &delivery.token), ("nonce", nonce), ("lang", "en")], &[
-            ("origin", &self.url),
-            ("sec-fetch-site", "same-origin"),
-        ])
+    pub(crate) async fn press(&self, delivery: &Delivery, nonce: &str) -> reqwest::Response {
+        self.form(
+            &[("token", &delivery.token), ("nonce", nonce), ("lang", "en")],
+            &[("origin", &self.url), ("sec-fetch-site", "same-origin")],
+        )
         .await
     }
 
     /// Sends a form with these fields and headers.
-    pub async fn form(
+    pub(crate) async fn form(
         &self,
         fields: &[(&str, &str)],
         headers: &[(&'static str, &str)],
@@ -509,7 +358,7 @@ impl House {
     }
 
     /// Opens a delivery and gives the path of its session.
-    pub async fn open(&self, delivery: &Delivery) -> String {
+    pub(crate) async fn open(&self, delivery: &Delivery) -> String {
         let nonce = self.nonce(delivery).await;
         let response = self.press(delivery, &nonce).await;
         assert_eq!(response.status(), 303, "the button works");

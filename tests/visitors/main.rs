@@ -13,4 +13,8 @@ mod files;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod links;
+#[cfg(test)]
+mod quiet;

@@ -36,6 +36,7 @@ pub use script::{Act, Rule, Script};
 mod tests;
 
 /// What a catcher offers and where it stops.
+#[expect(clippy::struct_excessive_bools, reason = "each is one keyword offered or not")]
 #[derive(Clone)]
 pub struct CatcherSettings {
     /// The most mails kept; the oldest go first.
@@ -207,59 +208,59 @@ impl Catcher {
 
     /// The mails that are kept, newest first.
     pub fn mails(&self) -> Vec<Arc<CaughtMail>> {
-        self.shelf().mails.iter().rev().cloned().collect()
+        self.lock().mails.iter().rev().cloned().collect()
     }
 
     /// The mail with this number, if it is still kept.
     pub fn mail(&self, number: u64) -> Option<Arc<CaughtMail>> {
-        self.shelf().mails.iter().find(|mail| mail.number == number).cloned()
+        self.lock().mails.iter().find(|mail| mail.number == number).cloned()
     }
 
     /// How many mails were ever caught.
     pub fn caught(&self) -> u64 {
-        self.shelf().caught
+        self.lock().caught
     }
 
     /// How many connections were ever opened.
     pub fn connections(&self) -> u64 {
-        self.shelf().connections
+        self.lock().connections
     }
 
     /// The last thousand commands that clients sent, without their arguments.
     pub fn heard(&self) -> Vec<&'static str> {
-        self.shelf().heard.iter().copied().collect()
+        self.lock().heard.iter().copied().collect()
     }
 
     fn keep(&self, envelope_from: String, envelope_to: Vec<String>, bytes: Zeroizing<Vec<u8>>) {
         let received_at = self.0.clock.now();
-        let mut shelf = self.shelf();
-        shelf.caught = shelf.caught.saturating_add(1);
-        shelf.bytes = shelf.bytes.saturating_add(bytes.len());
-        let number = shelf.caught;
+        let mut kept = self.lock();
+        kept.caught = kept.caught.saturating_add(1);
+        kept.bytes = kept.bytes.saturating_add(bytes.len());
+        let number = kept.caught;
         let mail = CaughtMail { number, received_at, envelope_from, envelope_to, bytes };
-        shelf.mails.push_back(Arc::new(mail));
-        while shelf.mails.len() > self.0.settings.mails_max
-            || (shelf.bytes > self.0.settings.memory_bytes_max && shelf.mails.len() > 1)
+        kept.mails.push_back(Arc::new(mail));
+        while kept.mails.len() > self.0.settings.mails_max
+            || (kept.bytes > self.0.settings.memory_bytes_max && kept.mails.len() > 1)
         {
-            let Some(oldest) = shelf.mails.pop_front() else { break };
-            shelf.bytes = shelf.bytes.saturating_sub(oldest.bytes.len());
+            let Some(oldest) = kept.mails.pop_front() else { break };
+            kept.bytes = kept.bytes.saturating_sub(oldest.bytes.len());
         }
     }
 
     fn count_connection(&self) {
-        let mut shelf = self.shelf();
-        shelf.connections = shelf.connections.saturating_add(1);
+        let mut kept = self.lock();
+        kept.connections = kept.connections.saturating_add(1);
     }
 
     fn hear(&self, word: &'static str) {
-        let mut shelf = self.shelf();
-        if shelf.heard.len() >= 1_000 {
-            shelf.heard.pop_front();
+        let mut kept = self.lock();
+        if kept.heard.len() >= 1_000 {
+            kept.heard.pop_front();
         }
-        shelf.heard.push_back(word);
+        kept.heard.push_back(word);
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
         self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

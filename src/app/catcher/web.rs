@@ -84,7 +84,11 @@ async fn mail_html(State(desk): State<Desk>, Path(number): Path<u64>) -> Respons
     // `sandbox` here too, for a reader who opens the frame by itself.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                   sandbox allow-popups allow-popups-to-escape-sandbox";
-    let html = format!("<base target=\"_blank\">{}", page.html);
+    let base = "<base target=\"_blank\">";
+    let html = match page.html.split_once("<head>") {
+        Some((before, after)) => format!("{before}<head>{base}{after}"),
+        None => format!("{base}{}", page.html),
+    };
     (head(policy), Html(html)).into_response()
 }
 

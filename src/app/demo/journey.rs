@@ -185,7 +185,8 @@ impl Walk<'_> {
             answer.status()
         );
         let place = answer.headers().get(header::LOCATION).context("no place to look at it")?;
-        let file = http.get(format!("{public}{}/file", place.to_str()?)).send().await?;
+        let place = place.to_str()?.split('?').next().unwrap_or_default();
+        let file = http.get(format!("{public}{place}/file")).send().await?;
         anyhow::ensure!(file.status() == StatusCode::OK, "the file answers {}", file.status());
         let bytes = file.bytes().await?;
         anyhow::ensure!(bytes.starts_with(b"%PDF-"), "what came is not a PDF");
@@ -240,7 +241,7 @@ impl Walk<'_> {
         use Kind as K;
         let wanted = [
             (mail, vec![K::Accepted, K::Sealed, K::Dispatched, K::Opened, K::Downloaded, K::Purged]),
-            (letter, vec![K::Accepted, K::Sealed, K::HandedOver, K::PartnerAccepted, K::Posted, K::Purged]),
+            (letter, vec![K::Accepted, K::Sealed, K::HandedOver, K::Dispatched, K::Posted, K::Purged]),
         ];
         let mut seen = Vec::new();
         for (job, kinds) in wanted {

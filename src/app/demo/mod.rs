@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{
     build::{self, Parts},
@@ -59,7 +59,6 @@ pub struct Demo {
     /// The configuration file that other commands can be given.
     pub config_file: PathBuf,
     desk: OfficeDesk,
-    catching: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -70,7 +69,6 @@ pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: b
     let entropy = Entropy::from_os()?;
     let any = SocketAddr::new(listen.ip(), 0);
     let catcher = Catcher::new(CatcherSettings::default(), Arc::clone(&clock));
-    let catching = CancellationToken::new();
     let tasks = TaskTracker::new();
     let smtp = TcpListener::bind(any).await?;
     let relay = smtp.local_addr()?;
@@ -100,7 +98,7 @@ pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: b
     let simulator = post::simulator(&office, &dir.join("post"))?;
     let running = run::start(office, carriers, Box::new(catcher.carrier())).await?;
     running.loops.run(simulator);
-    running.loops.spawn(catcher.clone().serve(smtp, tasks.clone(), catching.clone()));
+    running.loops.spawn(catcher.clone().serve(smtp, tasks.clone(), running.loops.closed()));
     let mail = TcpListener::bind(any).await?;
     let mail_page = mail.local_addr()?;
     let stop = running.loops.closing();
@@ -112,7 +110,6 @@ pub async fn open(dir: &Path, listen: SocketAddr, clock: SharedClock, by_hand: b
         dir: dir.to_owned(),
         config_file,
         desk,
-        catching,
         tasks,
     })
 }
@@ -216,7 +213,6 @@ impl Demo {
     /// Shuts the demo down.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.running.stop().await?;
-        self.catching.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         Ok(())

@@ -220,4 +220,6 @@ impl fmt::Debug for PrintPartner {
 }
 
 #[cfg(test)]
+mod journey;
+#[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    clock::HandClock,
+    clock::{Clock as _, HandClock},
     dispatch::postal::{
         Batch, CsvEncoding, FileDrop, FileDropOptions, Inbox, Partner as _, Piece, PieceId,
         PostalLines, PrintOptions, Said,
@@ -27,7 +27,7 @@ struct Desk {
     batches: u128,
 }
 
-fn pdf(pages: usize) -> Vec<u8> {
+pub(super) fn pdf(pages: usize) -> Vec<u8> {
     let mut document = Document::with_version("1.7");
     let root = document.new_object_id();
     let kids: Vec<Object> = (0..pages)
@@ -113,8 +113,6 @@ impl Desk {
     }
 }
 
-use crate::clock::Clock as _;
-
 const fn posted(day: &str) -> impl Fn() -> Said {
     move || Said::Posted { on: day.parse().unwrap() }
 }
@@ -147,7 +145,7 @@ async fn what_differs_from_its_manifest_is_refused() {
         .iter()
         .map(|said| match said {
             Said::Rejected { reason } => reason.as_str(),
-            _ => "accepted",
+            Said::Accepted | Said::Posted { .. } | Said::Returned { .. } => "accepted",
         })
         .collect();
     assert_eq!(reasons, ["page_count", "hash_mismatch", "unreadable_pdf", "accepted"], "each");

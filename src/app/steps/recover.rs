@@ -76,7 +76,7 @@ impl Recover {
         let abandoned = self.abandoned()?;
         let mut testimony = Testimony::default();
         for journal in &abandoned {
-            if journal.same_boot {
+            if journal.same_boot && journal.intact {
                 testimony.told.insert(journal.epoch);
             }
             testimony.accepted.extend(journal.accepted.iter().copied());

@@ -131,7 +131,7 @@ fn dots(local: &str) -> Dots {
     }
 }
 
-/// The carriers that once gave out local parts with stray dots. SoftBank never
+/// The carriers that once gave out local parts with stray dots. `SoftBank` never
 /// did.
 fn is_lenient_carrier(domain: &str) -> bool {
     matches!(domain, "docomo.ne.jp" | "ezweb.ne.jp" | "au.com") || domain.ends_with(".ezweb.ne.jp")

@@ -20,7 +20,9 @@ pub struct SmtpCarrier {
 
 impl fmt::Debug for SmtpCarrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmtpCarrier").field("connected", &self.session.is_some()).finish()
+        f.debug_struct("SmtpCarrier")
+            .field("connected", &self.session.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +43,7 @@ impl SmtpCarrier {
             if session.is_usable(&self.relay) {
                 let delivery = session.deliver(mail, before_dot).await;
                 if !delivery.stale {
-                    return self.keep(session, delivery.outcome).await;
+                    return self.keep(session, delivery.outcome);
                 }
             } else {
                 session.quit().await;
@@ -50,18 +52,17 @@ impl SmtpCarrier {
         match Session::open(&self.relay).await {
             Ok(mut session) => {
                 let delivery = session.deliver(mail, before_dot).await;
-                self.keep(session, delivery.outcome).await
+                self.keep(session, delivery.outcome)
             }
             Err(setback) => setback.into(),
         }
     }
 
-    async fn keep(&mut self, session: Session, outcome: Outcome) -> Outcome {
-        if session.is_usable(&self.relay) {
-            self.session = Some(session);
-        } else {
-            session.quit().await;
-        }
+    /// Puts the connection back without saying a word: an outcome that is
+    /// known must not wait for the pleasantries, or a crash meanwhile would
+    /// make it unknown. QUIT is said when the next mail comes.
+    fn keep(&mut self, session: Session, outcome: Outcome) -> Outcome {
+        self.session = session.is_in_step().then_some(session);
         outcome
     }
 }

@@ -28,6 +28,7 @@ pub mod retry;
 pub mod verp;
 
 mod offer;
+mod probe;
 mod session;
 mod text;
 mod wire;
@@ -36,6 +37,7 @@ pub use carrier::SmtpCarrier;
 pub use classify::Fate;
 pub use compose::{Composed, Composer, MailOrder};
 pub use journal::{Abandoned, BootId, Journal};
+pub use probe::probe;
 pub use relay::{Relay, RelaySettings};
 
 /// Carries mails to a relay, one after the other, over one connection.

@@ -3,6 +3,7 @@
 use lettre::transport::smtp::authentication::Mechanism;
 
 /// The service extensions that we use.
+#[expect(clippy::struct_excessive_bools, reason = "each is one keyword of the answer")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offer {
     /// RFC 2920: commands may be sent in groups.

@@ -57,7 +57,7 @@ impl Default for Timeouts {
             data: Duration::from_mins(2),
             write: Duration::from_mins(3),
             body: Duration::from_mins(10),
-            goodbye: Duration::from_secs(10),
+            goodbye: Duration::from_secs(5),
         }
     }
 }
@@ -217,7 +217,7 @@ mod tests {
         let relay = Relay::new(settings()).unwrap();
         assert_eq!(relay.settings.tls, TlsMode::Required);
         assert!(relay.tls.is_some(), "TLS is prepared");
-        assert_eq!(relay.settings.timeouts.body, Duration::from_secs(600), "RFC 5321 §4.5.3.2.6");
+        assert_eq!(relay.settings.timeouts.body, Duration::from_mins(10), "RFC 5321 §4.5.3.2.6");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! and its last line must come before its time is over, however slowly it
 //! drips.
 
-use std::{fmt::Write as _, future::Future, io, pin::Pin, task::Poll, time::Duration};
+use std::{future::Future, io, pin::Pin, task::Poll, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -159,9 +159,8 @@ impl Line {
     fn parse(line: &[u8]) -> Result<Self, Trouble> {
         let (digits, rest) = line.split_at_checked(3).ok_or(Trouble::NotSmtp)?;
         let digits = std::str::from_utf8(digits).map_err(|_| Trouble::NotSmtp)?;
-        let code = match digits.parse::<u16>() {
-            Ok(code @ 200..=599) => code,
-            Ok(_) | Err(_) => return Err(Trouble::NotSmtp),
+        let Ok(code @ 200..=599) = digits.parse::<u16>() else {
+            return Err(Trouble::NotSmtp);
         };
         let (last, text) = match rest {
             [] => (true, rest),
@@ -201,8 +200,7 @@ impl From<Raw> for Reply {
                 c if c.is_control()
                     || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
                 {
-                    // Writing to a String cannot fail.
-                    let _: Result<(), std::fmt::Error> = write!(text, "{}", c.escape_unicode());
+                    text.extend(c.escape_unicode());
                 }
                 c => text.push(c),
             }

@@ -9,6 +9,7 @@
 //! ROOT/in/NAME.json.done    … once this marker stands beside it
 //! ROOT/in/done/             what is on our books
 //! ROOT/in/rejected/         what needs a person, with NAME.error.json
+//! ROOT/.lock                held by the worker who lays out or tidies
 //! ```
 //!
 //! The order of effects is the promise. Files, then their folder, are synced
@@ -103,6 +104,12 @@ impl FileDrop {
         Self(Arc::new(Share { options, rehearsal: Some(Arc::new(rehearsal)) }))
     }
 
+    /// Tidies on this thread.
+    #[cfg(test)]
+    pub(crate) fn tidy_now(&self) -> Result<usize, PostalError> {
+        self.0.tidy()
+    }
+
     /// Runs file work on a thread that may wait for the disk.
     fn on_thread<T: Send + 'static>(
         &self,
@@ -185,6 +192,10 @@ impl Share {
         self.options.root.join("in")
     }
 
+    fn lock_file(&self) -> PathBuf {
+        self.options.root.join(".lock")
+    }
+
     fn filed(&self) -> PathBuf {
         self.inbox().join("done")
     }
@@ -213,6 +224,7 @@ impl Share {
 
     fn hand_over(&self, batch: &Batch, pieces: &[Piece]) -> Result<HandedOver, PostalError> {
         let name = batch.id.to_string();
+        let _alone = folder::lock(&self.lock_file()).map_err(failed("lock the folder"))?;
         if self.knows(&batch.id)? {
             return Ok(HandedOver { repeated: true });
         }

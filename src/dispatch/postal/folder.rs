@@ -16,7 +16,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
 /// Why a file of the partner's is not read.
 #[derive(Debug)]
@@ -73,6 +73,24 @@ pub(super) fn read(path: &Path, max: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes).map_err(Unread::Io)?;
     if bytes.len() > max { Err(Unread::TooLarge) } else { Ok(bytes) }
+}
+
+/// Keeps others out until the answer is dropped: other threads, and other
+/// processes on the same file system. A crash lets go by itself.
+pub(super) fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+/// The same, unless somebody else is at it.
+pub(super) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Removes a file; one that is gone already is no error.

@@ -236,6 +236,24 @@ async fn left_over_folders_are_tidied_and_whole_ones_are_not() {
     assert_eq!(hatch.drop.tidy().await.unwrap(), 0, "twice is once");
 }
 
+#[tokio::test]
+async fn nobody_tidies_while_a_batch_is_laid_out() {
+    let hatch = Hatch::new();
+    let other = hatch.drop.clone();
+    let watching = hatch.drop.rehearsing(move |name| {
+        if name == "rename" {
+            // Another worker comes by in the middle.
+            let tidied = std::thread::scope(|scope| {
+                scope.spawn(|| other.tidy_now()).join().unwrap()
+            });
+            assert_eq!(tidied.unwrap(), 0, "it leaves the batch alone");
+        }
+        Ok(())
+    });
+    watching.hand_over(&batch(), pieces()).await.unwrap();
+    assert!(seen_by_partner(&hatch, &pieces()), "the batch is whole");
+}
+
 #[derive(Debug)]
 struct Mirrored;
 

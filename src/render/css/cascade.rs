@@ -110,12 +110,12 @@ impl Styles {
         let mut style = inherited.inherit(display(tag));
         user_agent(&mut style, tag);
         self.contexts.push(Context { parent, node, place, style });
-        let chain = Chain { styles: self, tree, next: id };
-        let matching = sheet
-            .rules
-            .iter()
-            .filter(|rule| rule.selector.matches(chain.clone()))
-            .collect::<Vec<_>>();
+        let mut chain = Chain { styles: self, tree, next: id };
+        let subject = chain.next();
+        let matching = sheet.rules.iter().filter(|rule| {
+            subject.as_ref().is_some_and(|subject| rule.selector.matches(subject, chain.clone()))
+        });
+        let matching: Vec<_> = matching.collect();
         let declarations = matching.iter().flat_map(|rule| rule.declarations.iter());
         let mut style = self.by_id(id).clone();
         style.apply(inherited.size, root, declarations);

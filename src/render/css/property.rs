@@ -6,7 +6,7 @@ use cssparser::{ParseError, Parser, Token};
 use super::{
     parse::{Fail, fail},
     style::{Align, BOTTOM, Declaration, Display, LEFT, RIGHT, TOP, WhiteSpace},
-    value::{color, length, length_or_percent, number, size, word},
+    value::{color, length, number, signed_length, size, word},
 };
 use crate::render::font::Family;
 
@@ -30,14 +30,17 @@ pub(super) fn declaration(
         "display" => D::Display(display(&word(input)?)?),
         "color" => D::Color(color(input)?),
         "background" | "background-color" => D::Background(paint(input)?),
-        "font-size" => D::FontSize(length_or_percent(input)?),
+        "font-size" => match size(input)? {
+            Some(size) => D::FontSize(size),
+            None => return fail("a size is expected"),
+        },
         "font-weight" => D::Bold(weight(input)?),
         "font-family" => D::Family(family(input)?),
         "line-height" => match input.try_parse(number) {
             Ok(times) => D::LineHeight(Some(times), super::value::Length::Points(0.0)),
             Err(_) => D::LineHeight(None, length(input)?),
         },
-        "letter-spacing" => D::LetterSpacing(length(input)?),
+        "letter-spacing" => D::LetterSpacing(signed_length(input)?),
         "text-align" => D::TextAlign(align(&word(input)?, "start center end left right")?),
         "vertical-align" => D::VerticalAlign(align(&word(input)?, "top middle bottom baseline")?),
         "white-space" => D::WhiteSpace(match word(input)?.as_str() {

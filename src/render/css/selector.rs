@@ -56,13 +56,14 @@ pub(in crate::render) struct Subject<'a> {
 }
 
 impl Selector {
-    /// Whether an element is meant; `chain` yields the element and then its
-    /// ancestors, nearest first.
+    /// Whether an element is meant; `above` yields its ancestors, nearest first.
     pub(in crate::render) fn matches<'a>(
         &self,
-        chain: impl Iterator<Item = Subject<'a>> + Clone,
+        subject: &Subject<'a>,
+        above: impl Iterator<Item = Subject<'a>> + Clone,
     ) -> bool {
-        matches_from(&self.parts, chain)
+        let Some(((compound, tie), rest)) = self.parts.split_first() else { return false };
+        compound.fits(subject) && climbs(*tie, rest, above)
     }
 
     /// Ids, then classes and places, then tags.
@@ -119,27 +120,22 @@ impl Selector {
     }
 }
 
-fn matches_from<'a>(
-    parts: &[(Compound, Above)],
-    mut chain: impl Iterator<Item = Subject<'a>> + Clone,
+/// Whether the rest of a selector fits the ancestors.
+fn climbs<'a>(
+    tie: Above,
+    rest: &[(Compound, Above)],
+    mut above: impl Iterator<Item = Subject<'a>> + Clone,
 ) -> bool {
-    let [(compound, above), rest @ ..] = parts else { return true };
-    let Some(subject) = chain.next() else { return false };
-    if !compound.fits(&subject) {
-        return false;
+    let Some(((compound, next), rest)) = rest.split_first() else { return true };
+    while let Some(subject) = above.next() {
+        if compound.fits(&subject) && climbs(*next, rest, above.clone()) {
+            return true;
+        }
+        if tie == Above::Parent {
+            return false;
+        }
     }
-    match above {
-        Above::Nothing => true,
-        Above::Parent => matches_from(rest, chain),
-        Above::Ancestor => loop {
-            if matches_from(rest, chain.clone()) {
-                return true;
-            }
-            if chain.next().is_none() {
-                return false;
-            }
-        },
-    }
+    false
 }
 
 impl Compound {

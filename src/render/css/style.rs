@@ -201,6 +201,18 @@ impl Style {
         }
     }
 
+    /// Whether anything is said about the box itself.
+    pub(in crate::render) fn is_boxed(&self) -> bool {
+        let none = |sides: &Sides<f32>| sides.iter().all(|side| *side == 0.0);
+        let plain = none(&self.margin) && none(&self.padding);
+        !plain || self.is_decorated() || self.width != Size::Auto || self.min_height > 0.0
+    }
+
+    /// Whether a background or a border is drawn.
+    pub(in crate::render) fn is_decorated(&self) -> bool {
+        self.background.is_some() || self.border.iter().any(|side| *side > 0.0)
+    }
+
     /// Takes declarations over, in their order. `root` is the root's font size.
     pub(super) fn apply<'a>(
         &mut self,

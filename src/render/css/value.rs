@@ -22,6 +22,12 @@ pub(in crate::render) enum Length {
 }
 
 impl Length {
+    fn is_negative(self) -> bool {
+        let (Self::Points(value) | Self::Em(value) | Self::Rem(value) | Self::Percent(value)) =
+            self;
+        value < 0.0
+    }
+
     /// In points, for an element with this font size.
     pub(in crate::render) fn points(self, size: f32, root: f32) -> f32 {
         match self {
@@ -34,8 +40,14 @@ impl Length {
     }
 }
 
-/// A length without percentages.
+/// A length of at least 0, without percentages.
 pub(super) fn length(input: &mut Parser<'_>) -> Result<Length, Fail> {
+    let length = signed_length(input)?;
+    if length.is_negative() { fail("a negative length is not understood here") } else { Ok(length) }
+}
+
+/// A length without percentages.
+pub(super) fn signed_length(input: &mut Parser<'_>) -> Result<Length, Fail> {
     match length_or_percent(input)? {
         Length::Percent(_) => fail("a percentage is not understood here"),
         length => Ok(length),
@@ -71,7 +83,8 @@ pub(super) fn size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
     if input.try_parse(|input| input.expect_ident_matching("auto")).is_ok() {
         return Ok(None);
     }
-    length_or_percent(input).map(Some)
+    let size = length_or_percent(input)?;
+    if size.is_negative() { fail("a negative size") } else { Ok(Some(size)) }
 }
 
 /// `#rgb`, `#rrggbb` or a named colour, opaque.

@@ -8,7 +8,7 @@ const MODULUS: u32 = 65_521;
 pub(super) struct BitWriter {
     bytes: Vec<u8>,
     pending: u64,
-    /// Bits in `pending`; below 8 between calls.
+    /// Bits in `pending`; below 64 between calls.
     filled: u32,
     written: u32,
 }
@@ -22,10 +22,8 @@ impl BitWriter {
     /// Writes one code of at most 32 bits.
     #[inline]
     pub(super) fn put(&mut self, (code, length): (u32, u8)) {
-        self.pending |= u64::from(code) << self.filled;
-        self.filled += u32::from(length);
         self.written += u32::from(length);
-        self.flush_bytes();
+        self.put_word(u64::from(code), u32::from(length));
     }
 
     /// Writes the low `length` bits of a word; the bits above must be zero.
@@ -41,15 +39,6 @@ impl BitWriter {
             self.pending = low;
             self.filled = total;
         }
-        self.flush_bytes();
-    }
-
-    #[inline]
-    fn flush_bytes(&mut self) {
-        let whole = self.filled / 8;
-        self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..whole as usize]);
-        self.pending = self.pending.checked_shr(8 * whole).unwrap_or(0);
-        self.filled -= 8 * whole;
     }
 
     /// How many bits were written with [`put`](Self::put).
@@ -59,9 +48,8 @@ impl BitWriter {
 
     /// The bytes; the last one is filled up with zeros.
     pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        if self.filled > 0 {
-            self.bytes.push(self.pending as u8);
-        }
+        let whole = self.filled.div_ceil(8) as usize;
+        self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..whole]);
         self.bytes
     }
 

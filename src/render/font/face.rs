@@ -1,7 +1,7 @@
 //! One face: which glyph stands for a character, how wide it is, and the
 //! program that goes into a document.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use flate2::{Compression, write::ZlibEncoder};
 use skrifa::{
@@ -37,12 +37,16 @@ pub(crate) struct Face {
     glyphs: Vec<[u16; 256]>,
     advances: Vec<u16>,
     charmap: Charmap<'static>,
-    outlines: Outlines,
+    data: &'static [u8],
+    packable: bool,
+    /// Made when the first document asks: a face that nobody uses costs
+    /// neither time nor memory.
+    outlines: OnceLock<Outlines>,
 }
 
 /// Where font programs come from.
 enum Outlines {
-    /// Coded when the face was loaded.
+    /// Coded once for all documents.
     Packed(PackedFace),
     /// Cut out and compressed for every document: right, and some ten times
     /// dearer.
@@ -69,20 +73,16 @@ impl Face {
     /// Loads a TrueType face; `None` if it cannot be read or has no `glyf`
     /// outlines.
     pub(crate) fn load(data: &'static [u8], bold: bool) -> Option<Self> {
-        Self::with(data, bold, |font| PackedFace::new(font).map(Outlines::Packed))
+        Self::with(data, bold, true)
     }
 
     /// The same, cut out for every document even where it could be packed.
     #[cfg(test)]
     pub(crate) fn load_unpacked(data: &'static [u8], bold: bool) -> Option<Self> {
-        Self::with(data, bold, |_| None)
+        Self::with(data, bold, false)
     }
 
-    fn with(
-        data: &'static [u8],
-        bold: bool,
-        pack: impl FnOnce(&FontRef<'static>) -> Option<Outlines>,
-    ) -> Option<Self> {
+    fn with(data: &'static [u8], bold: bool, packable: bool) -> Option<Self> {
         let font = FontRef::new(data).ok()?;
         font.table_data(Tag::new(b"glyf"))?;
         let metrics = font.metrics(Size::unscaled(), LocationRef::default());
@@ -110,7 +110,9 @@ impl Face {
             glyphs,
             advances,
             charmap,
-            outlines: pack(&font).unwrap_or(Outlines::Subset(data)),
+            data,
+            packable,
+            outlines: OnceLock::new(),
         })
     }
 
@@ -143,13 +145,20 @@ impl Face {
 
     /// A program with these glyphs in this order; `gids[0]` must be 0.
     pub(crate) fn program(&self, gids: &[u16]) -> Option<Program> {
-        match &self.outlines {
+        match self.outlines.get_or_init(|| self.outlines()) {
             Outlines::Packed(packed) => {
                 let (data, length) = packed.program(gids);
                 Some(Program { data, length, cid_to_gid: None })
             }
             Outlines::Subset(font) => subset(font, gids),
         }
+    }
+}
+
+impl Face {
+    fn outlines(&self) -> Outlines {
+        let packed = if self.packable { FontRef::new(self.data).ok() } else { None };
+        packed.as_ref().and_then(PackedFace::new).map_or(Outlines::Subset(self.data), Outlines::Packed)
     }
 }
 

@@ -8,6 +8,8 @@ use skrifa::{
     raw::TableProvider as _,
 };
 
+use sha2::Digest as _;
+
 use super::{
     FontSet, Source,
     bits::{Adler, checksum},
@@ -112,4 +114,16 @@ fn rare_names_have_their_glyphs() {
     assert_eq!(pick('≒', 0).map(|(face, _)| face), Some(2), "from the fallback");
     assert_eq!(pick('ฟ', 0), None, "no Thai");
     assert_eq!(pick('\u{10ffff}', 0), None, "beyond every plane");
+}
+
+#[test]
+fn the_bundled_files_are_those_of_the_list() {
+    let sums = include_str!("../../../fonts/SHA256SUMS");
+    for line in sums.lines() {
+        let (sum, file) = line.split_once("  ").unwrap();
+        let path = format!("{}/fonts/{file}", env!("CARGO_MANIFEST_DIR"));
+        let digest = sha2::Sha256::digest(std::fs::read(path).unwrap());
+        assert_eq!(data_encoding::HEXLOWER.encode(&digest), sum, "{file}");
+    }
+    assert_eq!(sums.lines().count(), 6, "four faces and two licences");
 }

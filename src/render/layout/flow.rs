@@ -227,10 +227,7 @@ fn own_width(style: &Style, room: f32) -> f32 {
 
 /// Whether a block only indents and spaces, so that it may be parted.
 fn is_transparent(style: &Style) -> bool {
-    style.background.is_none()
-        && style.border.iter().all(|width| *width <= 0.0)
-        && style.min_height <= 0.0
-        && !style.keep_inside
+    !style.is_decorated() && style.min_height <= 0.0 && !style.keep_inside
 }
 
 /// Strips in one piece.

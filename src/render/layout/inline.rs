@@ -82,6 +82,11 @@ impl Layout<'_> {
             None => self.text(tree.text(tree.node(node)), style, id, gather),
             Some(Tag::Br) => self.hard_break(id, gather),
             Some(_) => {
+                if style.is_boxed() {
+                    self.ignored = Some(
+                        "an inline element has no box: no margin, padding, border, background or width",
+                    );
+                }
                 for child in tree.children(node) {
                     self.gather(child, gather);
                 }

@@ -15,6 +15,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     reason = "layout code: lengths in points, and arena numbers that this module hands out itself"
 )]
 
@@ -152,6 +153,8 @@ pub(super) struct Layout<'a> {
     pub(super) glyphs: Vec<Glyph>,
     /// Characters that no font has.
     pub(super) missing: Vec<u32>,
+    /// A style that would be ignored; said once, at the end.
+    ignored: Option<&'static str>,
     flex_depth: u32,
 }
 
@@ -159,11 +162,14 @@ impl<'a> Layout<'a> {
     /// A layout of this tree; nothing is laid out yet.
     pub(super) fn new(fonts: &'a FontSet, tree: &'a Tree, styles: &'a Styles) -> Self {
         let glyphs = Vec::with_capacity(4 * tree.nodes.len());
-        Self { fonts, tree, styles, glyphs, missing: Vec::new(), flex_depth: 0 }
+        Self { fonts, tree, styles, glyphs, missing: Vec::new(), ignored: None, flex_depth: 0 }
     }
 
-    /// An error if any character could not be drawn.
-    pub(super) fn check_glyphs(&mut self) -> Result<(), RenderError> {
+    /// An error if any character could not be drawn or any style not honoured.
+    pub(super) fn check(&mut self) -> Result<(), RenderError> {
+        if let Some(what) = self.ignored {
+            return Err(RenderError::template(format!("style.css: {what}"), None));
+        }
         if self.missing.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@
 
 use super::{Fragment, Item, Layout, decorate, flow::Flow};
 use crate::render::{
-    css::style::{Align, BOTTOM, Display, Size, Style, TOP},
+    css::style::{Align, BOTTOM, Display, LEFT, RIGHT, Size, Style, TOP},
     dom::NodeId,
     error::RenderError,
 };
@@ -27,10 +27,13 @@ impl Layout<'_> {
                 None,
             ));
         }
-        let (head_rows, rows) = self.rows(node);
+        let (head_rows, rows) = self.rows(node)?;
         let columns = self.columns(node, head_rows.first().or(rows.first()).copied(), width)?;
         let styles = self.styles;
         let style = styles.style(node);
+        if style.border[LEFT] > 0.0 || style.border[RIGHT] > 0.0 {
+            self.ignored = Some("a table has no border at its sides; use td and th");
+        }
 
         let mut head = None;
         if !head_rows.is_empty() {
@@ -71,33 +74,47 @@ impl Layout<'_> {
     }
 
     /// The rows of the head, and all others.
-    fn rows(&self, table: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
+    fn rows(&mut self, table: NodeId) -> Result<(Vec<NodeId>, Vec<NodeId>), RenderError> {
         let (mut head, mut body) = (Vec::new(), Vec::new());
-        for child in self.tree.children(table) {
-            if self.tree.node(child).tag.is_none() {
-                continue;
-            }
-            let list = match self.styles.style(child).display {
+        let groups = [Display::HeadGroup, Display::RowGroup, Display::Row, Display::Column];
+        for child in self.parts_of(table, &groups)? {
+            let style = self.styles.style(child);
+            let list = match style.display {
                 Display::Row => {
                     body.push(child);
                     continue;
                 }
                 Display::HeadGroup => &mut head,
                 Display::RowGroup => &mut body,
-                Display::Block
-                | Display::Inline
-                | Display::Flex
-                | Display::Table
-                | Display::Cell
-                | Display::Column
-                | Display::None => continue,
+                _ => continue,
             };
-            list.extend(self.tree.children(child).filter(|row| {
-                self.tree.node(*row).tag.is_some()
-                    && self.styles.style(*row).display == Display::Row
-            }));
+            if style.is_decorated() {
+                self.ignored = Some("thead, tbody and tfoot draw nothing; use tr, td and th");
+            }
+            list.extend(self.parts_of(child, &[Display::Row])?);
         }
-        (head, body)
+        Ok((head, body))
+    }
+
+    /// The children of a part of a table; anything but these would be lost.
+    fn parts_of(&self, node: NodeId, kinds: &[Display]) -> Result<Vec<NodeId>, RenderError> {
+        let mut parts = Vec::new();
+        for child in self.tree.children(node) {
+            let display = self.styles.style(child).display;
+            if self.tree.node(child).tag.is_none() {
+                if !self.is_blank(&[child]) {
+                    return Err(RenderError::template(
+                        "HTML: text outside of a table's cells",
+                        None,
+                    ));
+                }
+            } else if kinds.contains(&display) {
+                parts.push(child);
+            } else if display != Display::None {
+                return Err(RenderError::template("HTML: not a part of a table", None));
+            }
+        }
+        Ok(parts)
     }
 
     fn columns(
@@ -116,7 +133,8 @@ impl Layout<'_> {
             );
         }
         if stated.is_empty() {
-            for cell in first_row.into_iter().flat_map(|row| self.cells(row)) {
+            let cells = first_row.map(|row| self.parts_of(row, &[Display::Cell])).transpose()?;
+            for cell in cells.unwrap_or_default() {
                 let span = self.tree.node(cell).colspan;
                 let size = if span == 1 { self.styles.style(cell).width } else { Size::Auto };
                 stated.extend(std::iter::repeat_n(size, usize::from(span)));
@@ -139,12 +157,6 @@ impl Layout<'_> {
         self.tree.node(node).tag.is_some() && self.styles.style(node).display == Display::Column
     }
 
-    fn cells(&self, row: NodeId) -> impl Iterator<Item = NodeId> {
-        self.tree.children(row).filter(|cell| {
-            self.tree.node(*cell).tag.is_some() && self.styles.style(*cell).display == Display::Cell
-        })
-    }
-
     fn row(
         &mut self,
         row: NodeId,
@@ -152,7 +164,7 @@ impl Layout<'_> {
         table: &Style,
     ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
-        let cells: Vec<NodeId> = self.cells(row).collect();
+        let cells = self.parts_of(row, &[Display::Cell])?;
         let width: f32 = columns.iter().sum();
         let mut boxes = Vec::with_capacity(cells.len());
         let mut pieces = Vec::with_capacity(cells.len());

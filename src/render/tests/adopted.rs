@@ -35,6 +35,22 @@ fn pdfs_that_act_by_themselves_are_refused() {
 }
 
 #[test]
+fn what_hides_in_an_object_stream_is_found() {
+    let packed = |kind: &str| {
+        let mut document = Document::load_mem(&minimal(&[])).unwrap();
+        let action = document.add_object(dictionary! { "S" => kind, "D" => "x" });
+        document.catalog_mut().unwrap().set("OpenAction", action);
+        let options = lopdf::SaveOptions::builder().use_object_streams(true).use_xref_streams(true);
+        let mut pdf = Vec::new();
+        document.save_with_options(&mut pdf, options.build()).unwrap();
+        assert!(String::from_utf8_lossy(&pdf).contains("ObjStm"), "it is packed");
+        pdf
+    };
+    assert_eq!(adopt(&packed("JavaScript")).unwrap_err().code(), "bad_pdf", "refused");
+    assert!(adopt(&packed("GoTo")).is_ok(), "going to a page is harmless");
+}
+
+#[test]
 fn what_is_no_pdf_or_too_large_is_refused() {
     for junk in [&b""[..], b"%PDF-1.7", b"GIF89a", b"%PDF-1.7\n%%EOF", &[0xff; 4096]] {
         assert_eq!(adopt(junk).unwrap_err().code(), "bad_pdf", "{} bytes", junk.len());
@@ -70,11 +86,24 @@ fn an_encrypted_pdf_is_refused() {
 }
 
 #[test]
-fn the_address_page_goes_in_front_and_nothing_else_changes() {
+fn the_address_page_goes_in_front_and_every_page_gets_its_mark() {
     let original = render(&lines(60)).unwrap();
     let rendered = RENDERER.adopt(&original.pdf, Some(&address()), PdfLimits::default()).unwrap();
     let (before, after) = (text(&original.pdf), text(&rendered.pdf));
     assert_eq!(rendered.pages, original.pages + 1, "one page more");
     assert!(after[0].contains("530-0001"), "the address comes first");
     assert_eq!(after[1..], before[..], "then the sender's pages");
+    // Text extraction does not look into forms, so look at the operators.
+    let document = Document::load_mem(&rendered.pdf).unwrap();
+    for (number, page) in document.get_pages().into_iter().skip(1) {
+        let content = document.get_and_decode_page_content(page).unwrap().operations;
+        let last: Vec<&str> =
+            content.iter().rev().take(4).map(|operation| operation.operator.as_str()).collect();
+        assert_eq!(last, ["Q", "Do", "q", "Q"], "page {number} is drawn over at its end");
+        let (resources, _) = document.get_page_resources(page).unwrap();
+        let forms = resources.unwrap().get(b"XObject").unwrap().as_dict().unwrap();
+        let form = document.dereference(forms.get(b"KakitomePiece").unwrap()).unwrap().1;
+        let text = form.as_stream().unwrap().decompressed_content().unwrap();
+        assert!(String::from_utf8_lossy(&text).contains("Tj"), "page {number} has its mark");
+    }
 }

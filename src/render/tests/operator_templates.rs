@@ -14,8 +14,16 @@ fn bundle(html: &str, css: &str, schema: &str) -> TemplateBundle {
 const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
     "properties": {"name": {"type": "string"}}, "required": ["name"]}"#;
 
+/// The fonts without any template.
+fn empty() -> Renderer {
+    Renderer {
+        fonts: std::sync::Arc::clone(&RENDERER.fonts),
+        templates: std::collections::BTreeMap::new(),
+    }
+}
+
 fn refused(html: &str, css: &str, schema: &str) -> (String, Option<u32>) {
-    let renderer = Renderer::bundled().unwrap();
+    let renderer = empty();
     match renderer.with_templates(vec![bundle(html, css, schema)]) {
         Err(RenderError::TemplateFailed { what, line }) => (what, line),
         other => panic!("not refused: {other:?}"),
@@ -59,7 +67,7 @@ fn are_checked_when_they_are_registered() {
         assert!(what.contains(says), "{what:?} does not say {says:?}");
         assert_eq!(line, at, "{what}");
     }
-    let renderer = Renderer::bundled().unwrap();
+    let renderer = empty();
     let renderer = renderer.with_templates(vec![bundle(good, "p { color: red }", SCHEMA)]).unwrap();
     assert!(renderer.has_template("note"), "a good one is taken");
 }
@@ -70,7 +78,7 @@ fn cannot_run_or_grow_without_end() {
     let (what, _) = refused(endless, "", SCHEMA);
     assert!(what.contains("fuel"), "{what}");
     let huge = "<html><body>{% for a in 'x' * 3000 %}{{ 'x' * 3000 }}{% endfor %}</body></html>";
-    let renderer = Renderer::bundled().unwrap();
+    let renderer = empty();
     let error = renderer.with_templates(vec![bundle(huge, "", SCHEMA)]).unwrap_err();
     assert_eq!(error.code(), "too_large", "{error}");
 }

@@ -11,9 +11,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::one_by_one::on_sqlite;
 use crate::{
     domain::{
         ids::{Epoch, JobId, TenantId},
@@ -24,13 +25,14 @@ use crate::{
         Db, StoreError, Tx,
         cells::Cells as _,
         error::Doing as _,
-        ledger::{self, EventColumns, EventRow},
+        ledger::{EventColumns, EventRow},
         outbox::{OutboxColumns, OutboxRow},
-        statements::{Statement, both, postgres, sqlite},
+        run::Rows as _,
+        statements::{Statement, postgres},
     },
 };
 
-const ACT: &str = "accept jobs";
+pub(super) const ACT: &str = "accept jobs";
 
 /// A checked job, its personal data sealed, ready for the books.
 #[derive(Clone)]
@@ -144,7 +146,7 @@ pub async fn accept_now(
 ) -> Result<Vec<Taken>, StoreError> {
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
         let taken = on_postgres(&mut conn, epoch, jobs, outbox).await?;
         db.check("committed")?;
@@ -232,7 +234,7 @@ async fn on_postgres(
     if jobs.is_empty() {
         return Ok(vec![]);
     }
-    let rows = bind_all(epoch, jobs, outbox).fetch_all(&mut *conn).await.doing(ACT)?;
+    let rows = bind_all(epoch, jobs, outbox).all(&mut *conn).await.doing(ACT)?;
     if rows.len() == jobs.len() {
         return Ok(vec![Taken::Fresh; jobs.len()]);
     }
@@ -241,7 +243,7 @@ async fn on_postgres(
     // batch took, and those that it brought twice.
     let prints: Vec<&[u8]> = jobs.iter().map(|job| job.dedupe_print.as_slice()).collect();
     let mut known = Known::with_capacity(jobs.len());
-    for row in &sqlx::query(KNOWN).bind(prints).fetch_all(conn).await.doing(ACT)? {
+    for row in &sqlx::query(KNOWN).bind(prints).all(conn).await.doing(ACT)? {
         let job = JobId(row.uuid("job_id")?);
         known.insert(row.array("print")?, (row.array("payload_mac")?, job));
     }
@@ -298,7 +300,7 @@ fn bind_all<'q>(epoch: Epoch, jobs: &'q [NewJob], outbox: &'q [OutboxRow]) -> Pg
         .bind(outbox.sealed)
 }
 
-fn taken(job: &NewJob, known: Option<&([u8; 32], JobId)>) -> Result<Taken, StoreError> {
+pub(super) fn taken(job: &NewJob, known: Option<&([u8; 32], JobId)>) -> Result<Taken, StoreError> {
     match known {
         Some((mac, id)) if *mac == job.payload_mac && *id == job.id => Ok(Taken::Fresh),
         Some((mac, id)) if *mac == job.payload_mac => Ok(Taken::Same { job: *id }),
@@ -308,138 +310,6 @@ fn taken(job: &NewJob, known: Option<&([u8; 32], JobId)>) -> Result<Taken, Store
     }
 }
 
-const INSERT_DEDUPE: &str = "
-    -- accept: dedupe
-    INSERT INTO dedupe (print, payload_mac, job_id) VALUES ($1, $2, $3)
-    ON CONFLICT (print) DO NOTHING
-";
-const KNOWN_ONE: &str = "
-    -- accept: known
-    SELECT d.payload_mac, d.job_id FROM dedupe d WHERE d.print = $1
-";
-const INSERT_JOB: &str = "
-    -- accept: job
-    INSERT INTO jobs (id, tenant, channel, stage, test_mode, accepted_at, send_at, stage_at,
-                      purge_day, wrapped_key, personal, payload, trace)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $8, $9, $10, $11, $12)
-";
-const INSERT_WORK: &str = "
-    -- accept: work
-    INSERT INTO work (job_id, tenant, step, run_at, attempt, crashes, first_try_at, lease_epoch)
-    VALUES ($1, $2, 'seal', $3, $4, 0, $5, $6)
-";
-const INSERT_EVIDENCE: &str = "
-    -- accept: evidence
-    INSERT INTO evidence (job_id, tenant, channel, recipient_index, number, transaction_day,
-                          amount_minor, currency, counterparty_index, counterparty,
-                          counterparty_code, evidence_year)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-";
-const INSERT_OUTBOX: &str = "
-    -- accept: outbox
-    INSERT INTO outbox (id, routing_key, sealed) VALUES ($1, $2, $3)
-";
-
-async fn on_sqlite(
-    conn: &mut SqliteConnection,
-    epoch: Epoch,
-    jobs: &[NewJob],
-    outbox: &[OutboxRow],
-) -> Result<Vec<Taken>, StoreError> {
-    let mut answers = Vec::with_capacity(jobs.len());
-    let mut fresh = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let inserted = sqlx::query(INSERT_DEDUPE)
-            .bind(job.dedupe_print.as_slice())
-            .bind(job.payload_mac.as_slice())
-            .bind(job.id.0)
-            .execute(&mut *conn)
-            .await
-            .doing(ACT)?
-            .rows_affected();
-        if inserted == 1 {
-            insert_one(conn, epoch, job).await.doing(ACT)?;
-            fresh.push(job.id);
-            answers.push(Taken::Fresh);
-            continue;
-        }
-        let known = sqlx::query(KNOWN_ONE)
-            .bind(job.dedupe_print.as_slice())
-            .fetch_optional(&mut *conn)
-            .await
-            .doing(ACT)?
-            .map(|row| Ok::<_, StoreError>((row.array("payload_mac")?, JobId(row.uuid("job_id")?))))
-            .transpose()?;
-        answers.push(taken(job, known.as_ref())?);
-    }
-    for row in outbox.iter().filter(|row| row.job.is_none_or(|job| fresh.contains(&job))) {
-        sqlx::query(INSERT_OUTBOX)
-            .bind(row.id)
-            .bind(row.routing_key.as_str())
-            .bind(row.sealed.as_slice())
-            .execute(&mut *conn)
-            .await
-            .doing(ACT)?;
-    }
-    Ok(answers)
-}
-
-async fn insert_one(
-    conn: &mut SqliteConnection,
-    epoch: Epoch,
-    job: &NewJob,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(INSERT_JOB)
-        .bind(job.id.0)
-        .bind(job.tenant.as_str())
-        .bind(job.channel.word())
-        .bind(Stage::Accepted.word())
-        .bind(i64::from(job.test_mode))
-        .bind(job.accepted_at.timestamp_micros())
-        .bind(job.send_at.timestamp_micros())
-        .bind(job.purge_day)
-        .bind(job.wrapped_key.as_slice())
-        .bind(job.personal.as_slice())
-        .bind(job.payload.as_slice())
-        .bind(job.trace.as_deref())
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(INSERT_WORK)
-        .bind(job.id.0)
-        .bind(job.tenant.as_str())
-        .bind(job.send_at.timestamp_micros())
-        .bind(i64::from(job.lease))
-        .bind(job.lease.then(|| job.accepted_at.timestamp_micros()))
-        .bind(job.lease.then_some(epoch.0))
-        .execute(&mut *conn)
-        .await?;
-    let evidence = &job.evidence;
-    sqlx::query(INSERT_EVIDENCE)
-        .bind(job.id.0)
-        .bind(job.tenant.as_str())
-        .bind(job.channel.word())
-        .bind(evidence.recipient_index.as_slice())
-        .bind(evidence.number.as_deref())
-        .bind(evidence.transaction_day)
-        .bind(evidence.amount_minor)
-        .bind(evidence.currency.as_deref())
-        .bind(evidence.counterparty_index.as_ref().map(<[u8; 16]>::as_slice))
-        .bind(evidence.counterparty.as_deref())
-        .bind(evidence.counterparty_code.as_deref())
-        .bind(evidence.evidence_year)
-        .execute(&mut *conn)
-        .await?;
-    ledger::append_one(conn, &job.event).await
-}
-
 /// The statements of this file.
-pub(in crate::store) const STATEMENTS: &[Statement] = &[
-    postgres("accept", POSTGRES),
-    postgres("accept: known", KNOWN),
-    sqlite("accept: known", KNOWN_ONE),
-    both("accept: dedupe", INSERT_DEDUPE),
-    both("accept: job", INSERT_JOB),
-    both("accept: work", INSERT_WORK),
-    both("accept: evidence", INSERT_EVIDENCE),
-    both("accept: outbox", INSERT_OUTBOX),
-];
+pub(in crate::store) const STATEMENTS: &[Statement] =
+    &[postgres("accept", POSTGRES), postgres("accept: known", KNOWN)];

@@ -6,13 +6,13 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
 use super::{
     StoreError, Tx,
     cells::Cells,
     error::Doing as _,
     execute,
+    run::Rows as _,
     statements::{Statement, both, each},
     with_conn,
 };
@@ -23,6 +23,7 @@ use crate::domain::{
 };
 
 pub mod accept;
+pub(super) mod one_by_one;
 
 pub use accept::{NewEvidence, NewJob, Taken, accept, accept_now};
 
@@ -179,7 +180,7 @@ pub async fn get(
     with_conn!(tx, |conn| sqlx::query(GET)
         .bind(id.0)
         .bind(tenant.map(TenantId::as_str))
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("read a job")?
         .map(|row| job_row(&row))
@@ -196,7 +197,7 @@ pub(super) async fn lock(tx: &mut Tx, id: JobId) -> Result<Option<JobRow>, Store
     with_conn!(tx, |conn| sqlx::query(sql)
         .bind(id.0)
         .bind(None::<String>)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("lock a job")?
         .map(|row| job_row(&row))
@@ -210,12 +211,9 @@ const BY_PRINT: &str = "
 
 /// The delivery that took this (tenant, job key) first.
 pub async fn by_print(tx: &mut Tx, print: &[u8; 16]) -> Result<Option<JobId>, StoreError> {
-    let id: Option<Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(BY_PRINT)
-        .bind(print.as_slice())
-        .fetch_optional(conn)
-        .await)
-    .doing("look for a job's key")?;
-    Ok(id.map(JobId))
+    let ids = with_conn!(tx, |conn| sqlx::query(BY_PRINT).bind(print.as_slice()).ids(conn).await)
+        .doing("look for a job's key")?;
+    Ok(ids.first().copied().map(JobId))
 }
 
 const ADVANCE: &str = "
@@ -304,7 +302,7 @@ macro_rules! list_body {
             sql.push(" AND j.id < ").push_bind(after.0);
         }
         sql.push(" ORDER BY j.id DESC LIMIT ").push_bind(filter.limit.clamp(0, 1_000));
-        sql.build().fetch_all($conn).await.doing("list jobs")?.iter().map(job_row).collect()
+        sql.build().all($conn).await.doing("list jobs")?.iter().map(job_row).collect()
     }};
 }
 
@@ -354,14 +352,14 @@ pub async fn stage_counts(
         }
     };
     with_conn!(tx, |conn| {
-        for row in &sqlx::query(COUNT_WORK).fetch_all(&mut *conn).await.doing(act)? {
+        for row in &sqlx::query(COUNT_WORK).all(&mut *conn).await.doing(act)? {
             let stage = if row.text("step")? == "seal" { Stage::Accepted } else { Stage::Sealed };
             add(stage, row.int("count")?, row.time_opt("oldest")?);
         }
-        for row in &sqlx::query(COUNT_PIECES).fetch_all(&mut *conn).await.doing(act)? {
+        for row in &sqlx::query(COUNT_PIECES).all(&mut *conn).await.doing(act)? {
             add(Stage::Sealed, row.int("count")?, row.time_opt("oldest")?);
         }
-        for row in &sqlx::query(COUNT_TROUBLE).fetch_all(&mut *conn).await.doing(act)? {
+        for row in &sqlx::query(COUNT_TROUBLE).all(&mut *conn).await.doing(act)? {
             add(stage_of(row)?, row.int("count")?, row.time_opt("oldest")?);
         }
     });

@@ -11,6 +11,7 @@ use super::{
     StoreError, Tx,
     cells::Cells,
     error::Doing as _,
+    run::{Change as _, Rows as _},
     statements::{Statement, both, each},
     with_conn,
 };
@@ -101,7 +102,7 @@ pub async fn append(tx: &mut Tx, rows: &[EventRow]) -> Result<(), StoreError> {
                 .bind(columns.leaf)
                 .bind(columns.detail)
                 .bind(columns.detail_key)
-                .execute(&mut *tx.inner)
+                .run(&mut *tx.inner)
                 .await
                 .doing(act)?;
         }
@@ -124,7 +125,7 @@ pub(super) async fn append_one(
         .bind(row.leaf.as_slice())
         .bind(row.detail.as_deref())
         .bind(row.detail_key.as_deref())
-        .execute(conn)
+        .run(conn)
         .await
         .map(drop)
 }
@@ -179,7 +180,7 @@ pub async fn of_job(
     with_conn!(tx, |conn| sqlx::query(OF_JOB)
         .bind(job.0)
         .bind(tenant.map(TenantId::as_str))
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("read a job's log")?
         .iter()

@@ -16,7 +16,7 @@ use crate::{
         job::Channel,
         log::Kind,
     },
-    store::{StoreError, Tx, cells::Cells, error::Doing as _},
+    store::{StoreError, Tx, cells::Cells, error::Doing as _, run::Rows as _},
 };
 
 /// What to look for.
@@ -187,7 +187,7 @@ macro_rules! search_body {
         }
         sql.push(" ORDER BY e.id LIMIT ").push_bind(search.limit.clamp(0, 1_000));
         let act = "search the log";
-        let rows = sql.build().persistent(false).fetch_all(&mut *$conn).await.doing(act)?;
+        let rows = sql.build().persistent(false).all(&mut *$conn).await.doing(act)?;
         let events = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
         let mut jobs: Vec<Uuid> =
             events.iter().filter_map(|e| e.row.job).map(|job| job.0).collect();
@@ -202,7 +202,7 @@ macro_rules! search_body {
                 list.push_bind(job);
             }
             sql.push(")");
-            let rows = sql.build().persistent(false).fetch_all($conn).await.doing(act)?;
+            let rows = sql.build().persistent(false).all($conn).await.doing(act)?;
             known = rows.iter().map(evidence_row).collect::<Result<Vec<_>, _>>()?;
         }
         Ok(join(events, &known))

@@ -5,7 +5,6 @@
 //! partner's idempotency is for. Its id never changes.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{PieceRow, PieceState, piece_columns, piece_row};
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
         cells::Cells,
         error::Doing as _,
         execute, jobs,
+        run::{Change as _, Rows as _},
         statements::{Statement, both, each},
         with_conn,
         work::{Leased, work_columns, work_row},
@@ -78,7 +78,7 @@ pub async fn ready_pieces(
         .bind(partner)
         .bind(now.timestamp_micros())
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing(act)?
         .iter()
@@ -130,13 +130,13 @@ pub async fn make_batch(
         }
         with_conn!(&mut *tx, |conn| {
             let joined = sqlx::query(JOIN_BATCH).bind(batch.id.0).bind(job.0).bind(epoch.0);
-            let joined = joined.execute(&mut *conn).await.doing(act)?.rows_affected();
+            let joined = joined.run(&mut *conn).await.doing(act)?;
             if joined == 1 {
                 sqlx::query(MARK)
                     .bind(batch.made_at.timestamp_micros())
                     .bind(job.0)
                     .bind(epoch.0)
-                    .execute(conn)
+                    .run(conn)
                     .await
                     .doing(act)?;
                 members.push(*job);
@@ -182,15 +182,15 @@ pub async fn adopt_batch(
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let act = "take a batch over";
-    let strangers: i64 = with_conn!(tx, |conn| {
+    let strangers = with_conn!(tx, |conn| {
         sqlx::query(ADOPT)
             .bind(epoch.0)
             .bind(batch.0)
             .bind(now.timestamp_micros())
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await
             .doing(act)?;
-        sqlx::query_scalar(STRANGERS).bind(batch.0).bind(epoch.0).fetch_one(conn).await
+        sqlx::query(STRANGERS).bind(batch.0).bind(epoch.0).number(conn).await
     })
     .doing(act)?;
     Ok(strangers == 0)
@@ -220,18 +220,18 @@ pub async fn batch_handed(
     silent_after: DateTime<Utc>,
 ) -> Result<Vec<JobId>, StoreError> {
     let act = "record a hand-over";
-    let ids: Vec<Uuid> = with_conn!(tx, |conn| {
+    let ids = with_conn!(tx, |conn| {
         let first = sqlx::query(HANDED).bind(at.timestamp_micros()).bind(batch.0);
-        if first.execute(&mut *conn).await.doing(act)?.rows_affected() != 1 {
+        if first.run(&mut *conn).await.doing(act)? != 1 {
             return Ok(vec![]);
         }
-        sqlx::query(WORK_DONE).bind(batch.0).execute(&mut *conn).await.doing(act)?;
-        sqlx::query_scalar(PIECES_HANDED)
+        sqlx::query(WORK_DONE).bind(batch.0).run(&mut *conn).await.doing(act)?;
+        sqlx::query(PIECES_HANDED)
             .bind(PieceState::Handed.word())
             .bind(at.timestamp_micros())
             .bind(silent_after.timestamp_micros())
             .bind(batch.0)
-            .fetch_all(conn)
+            .ids(conn)
             .await
             .doing(act)?
     });
@@ -250,7 +250,7 @@ const PIECES_OF: &str = concat!(
 pub async fn pieces_of(tx: &mut Tx, batch: BatchId) -> Result<Vec<PieceRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(PIECES_OF)
         .bind(batch.0)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list a batch")?
         .iter()
@@ -268,7 +268,7 @@ const UNFINISHED: &str = "
 pub async fn unfinished_batches(tx: &mut Tx, partner: &str) -> Result<Vec<BatchRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(UNFINISHED)
         .bind(partner)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list unfinished batches")?
         .iter()

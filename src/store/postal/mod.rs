@@ -15,6 +15,7 @@ use super::{
     jobs::{self, JobRow},
     ledger::EventRow,
     outbox::OutboxRow,
+    run::Rows as _,
     statements::{Statement, both},
     with_conn,
     work::{
@@ -158,7 +159,7 @@ const GET: &str =
 pub async fn piece(tx: &mut Tx, job: JobId) -> Result<Option<PieceRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(GET)
         .bind(job.0)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("read a letter")?
         .map(|row| piece_row(&row))
@@ -354,7 +355,7 @@ pub async fn silent(
     with_conn!(tx, |conn| sqlx::query(SILENT)
         .bind(now.timestamp_micros())
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("look for silent partners")?
         .iter()

@@ -1,6 +1,8 @@
 //! What lies under a day's key and is not simply due: few rows, to be judged
 //! one by one before the key dies.
 
+use chrono::{DateTime, Utc};
+
 use super::{DueJob, due_job};
 use crate::{
     domain::ids::JobId,
@@ -11,7 +13,6 @@ use crate::{
         with_conn,
     },
 };
-use chrono::{DateTime, Utc};
 
 macro_rules! due_columns {
     () => {
@@ -68,6 +69,54 @@ pub async fn due_one(tx: &mut Tx, job: JobId) -> Result<Option<DueJob>, StoreErr
         .transpose())
 }
 
+const TOO_OLD: &str = concat!(
+    "-- too_old
+    SELECT * FROM (
+        SELECT ",
+    due_columns!(),
+    " FROM work w JOIN jobs j ON j.id = w.job_id
+        WHERE w.sending_since IS NULL AND j.purged_at IS NULL AND j.purge_at IS NULL
+          AND j.dispatched_at IS NULL AND j.send_at <= $1
+          AND j.stage IN ('accepted', 'sealed')
+        UNION ALL
+        SELECT ",
+    due_columns!(),
+    " FROM jobs j LEFT JOIN work w ON w.job_id = j.id
+        WHERE j.reason IS NOT NULL AND j.purged_at IS NULL AND j.purge_at IS NULL
+          AND j.dispatched_at IS NULL AND j.send_at <= $1 AND j.stage = 'parked'
+        UNION ALL
+        SELECT ",
+    due_columns!(),
+    " FROM pieces p JOIN jobs j ON j.id = p.job_id LEFT JOIN work w ON w.job_id = p.job_id
+        WHERE w.job_id IS NULL AND j.purged_at IS NULL AND j.purge_at IS NULL
+          AND j.dispatched_at IS NULL AND j.send_at <= $1 AND j.stage = 'sealed'
+    ) t
+    LIMIT $2"
+);
+
+/// Deliveries that were to leave at `send_at_until` or before, never did, have
+/// no clock and are not leaving at this moment: waiting, with a person, or
+/// lying at a partner. What is looked for here lies in small tables and
+/// indexes, however many deliveries there are.
+pub async fn too_old(
+    tx: &mut Tx,
+    send_at_until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<DueJob>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(TOO_OLD)
+        .bind(send_at_until.timestamp_micros())
+        .bind(limit)
+        .fetch_all(conn)
+        .await
+        .doing("look for what waited too long")?
+        .iter()
+        .map(due_job)
+        .collect())
+}
+
 /// The statements of this file.
-pub(in crate::store) const STATEMENTS: &[Statement] =
-    &[both("retention::exceptions_on_day", EXCEPTIONS), both("retention::due_one", ONE)];
+pub(in crate::store) const STATEMENTS: &[Statement] = &[
+    both("retention::exceptions_on_day", EXCEPTIONS),
+    both("retention::due_one", ONE),
+    both("retention::too_old", TOO_OLD),
+];

@@ -9,7 +9,6 @@
 //! is known of it, and what happens to it is the retention room's decision.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{
     StoreError, Tx,
@@ -19,6 +18,7 @@ use super::{
     ledger::{self, EventColumns, EventRow},
     links,
     outbox::{self, OutboxColumns, OutboxRow},
+    run::{Change as _, Rows as _},
     statements::{Statement, both, postgres, sqlite},
     with_conn, work,
 };
@@ -32,7 +32,7 @@ pub mod exceptions;
 pub mod months;
 pub mod segments;
 
-pub use exceptions::{due_one, exceptions_on_day};
+pub use exceptions::{due_one, exceptions_on_day, too_old};
 pub use months::{drop_month, droppable_months, forget_keys};
 pub use segments::{SegmentRow, close_segments, empty_segments, known_segments, segment_destroyed};
 
@@ -84,7 +84,7 @@ pub async fn due(
         .bind(before_day)
         .bind(now.timestamp_micros())
         .bind(limit)
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("look for what is due")?
         .iter()
@@ -197,7 +197,7 @@ pub async fn purge(
     if let Tx::Postgres(tx) = tx {
         let events = EventColumns::of(items.iter().map(|item| &item.event));
         let outbox = OutboxColumns::of(outbox);
-        let ids: Vec<Uuid> = sqlx::query_scalar(PURGE_POSTGRES)
+        let ids = sqlx::query(PURGE_POSTGRES)
             .bind(now.timestamp_micros())
             .bind(Stage::Dispatched.after(Event::Expire)?.word())
             .bind(items.iter().map(|item| item.id.0).collect::<Vec<_>>())
@@ -214,7 +214,7 @@ pub async fn purge(
             .bind(outbox.job)
             .bind(outbox.routing_key)
             .bind(outbox.sealed)
-            .fetch_all(&mut *tx.inner)
+            .ids(&mut *tx.inner)
             .await
             .doing("purge")?;
         return Ok(ids.into_iter().map(JobId).collect());
@@ -266,9 +266,9 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
     work::delete(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
     with_conn!(&mut *tx, |conn| {
-        sqlx::query(DELETE_PIECE).bind(item.id.0).execute(&mut *conn).await.doing(act)?;
+        sqlx::query(DELETE_PIECE).bind(item.id.0).run(&mut *conn).await.doing(act)?;
         if let Some(segment) = row.segment {
-            sqlx::query(LEAVE_SEGMENT).bind(segment.0).execute(conn).await.doing(act)?;
+            sqlx::query(LEAVE_SEGMENT).bind(segment.0).run(conn).await.doing(act)?;
         }
     });
     ledger::append(tx, std::slice::from_ref(&item.event)).await?;
@@ -306,7 +306,7 @@ const UNSETTLED_ON_HOUR: &str = "
 /// How many mails under this hour's key may still be sent: those with work to
 /// do, and those that wait for a person.
 pub async fn unsettled_on_mail_hour(tx: &mut Tx, hour: i64) -> Result<i64, StoreError> {
-    with_conn!(tx, |conn| sqlx::query_scalar(UNSETTLED_ON_HOUR).bind(hour).fetch_one(conn).await)
+    with_conn!(tx, |conn| sqlx::query(UNSETTLED_ON_HOUR).bind(hour).number(conn).await)
         .doing("count unsettled mails")
 }
 
@@ -324,10 +324,10 @@ pub async fn unsettled_on_day(
     tenant: &TenantId,
     day: i64,
 ) -> Result<Vec<JobId>, StoreError> {
-    let ids: Vec<Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(UNSETTLED_ON_DAY)
+    let ids = with_conn!(tx, |conn| sqlx::query(UNSETTLED_ON_DAY)
         .bind(day)
         .bind(tenant.as_str())
-        .fetch_all(conn)
+        .ids(conn)
         .await)
     .doing("list what a day's key opens")?;
     Ok(ids.into_iter().map(JobId).collect())
@@ -356,10 +356,10 @@ pub async fn old_undispatched(
     send_at_before: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<JobId>, StoreError> {
-    let ids: Vec<Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(OLD_UNDISPATCHED)
+    let ids = with_conn!(tx, |conn| sqlx::query(OLD_UNDISPATCHED)
         .bind(send_at_before.timestamp_micros())
         .bind(limit)
-        .fetch_all(conn)
+        .ids(conn)
         .await)
     .doing("look for jobs too old to send")?;
     Ok(ids.into_iter().map(JobId).collect())

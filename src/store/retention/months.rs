@@ -10,6 +10,7 @@ use crate::store::{
     cells::Cells as _,
     error::Doing as _,
     months::Month,
+    run::{Change as _, Rows as _},
     statements::{Statement, both, each, sqlite},
     with_conn,
 };
@@ -36,14 +37,12 @@ pub async fn droppable_months(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Str
     let tx = match tx {
         Tx::Sqlite(tx) => tx,
         Tx::Postgres(tx) => {
-            return sqlx::query_scalar(SPENT_POSTGRES)
-                .bind(this.label())
-                .fetch_all(&mut *tx.inner)
-                .await
-                .doing(act);
+            let rows = sqlx::query(SPENT_POSTGRES).bind(this.label());
+            let rows = rows.all(&mut *tx.inner).await.doing(act)?;
+            return rows.iter().map(|row| row.text("label")).collect();
         }
     };
-    let oldest = sqlx::query(OLDEST_SQLITE).fetch_optional(&mut *tx.inner).await.doing(act)?;
+    let oldest = sqlx::query(OLDEST_SQLITE).optional(&mut *tx.inner).await.doing(act)?;
     let Some(oldest) = oldest.map(|row| row.uuid("id")).transpose()? else { return Ok(vec![]) };
     let mut month = month_of(oldest);
     let mut spent = vec![];
@@ -52,7 +51,7 @@ pub async fn droppable_months(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Str
         let kept = sqlx::query(SPENT_SQLITE)
             .bind(current.first_id())
             .bind(next.map(Month::first_id))
-            .fetch_one(&mut *tx.inner)
+            .one(&mut *tx.inner)
             .await
             .doing(act)?;
         if !kept.flag("kept")? {
@@ -83,7 +82,7 @@ const DROP_LINKS_SQLITE: &str = "
 ";
 const DROP_POSTGRES: &str = "
     -- drop_month
-    SELECT drop_month($1)
+    SELECT CAST(CAST(drop_month($1) AS INTEGER) AS BIGINT)
 ";
 
 /// Drops a month's deliveries and links. False, and nothing is dropped, when
@@ -93,18 +92,18 @@ pub async fn drop_month(tx: &mut Tx, label: &str) -> Result<bool, StoreError> {
     let act = "drop a month";
     match tx {
         Tx::Postgres(tx) => {
-            sqlx::query_scalar(DROP_POSTGRES).bind(label).fetch_one(&mut *tx.inner).await.doing(act)
+            let dropped = sqlx::query(DROP_POSTGRES).bind(label).number(&mut *tx.inner).await;
+            Ok(dropped.doing(act)? == 1)
         }
         Tx::Sqlite(tx) => {
             let Some(month) = Month::parse(label) else { return Ok(false) };
             let dropped = sqlx::query(DROP_JOBS_SQLITE)
                 .bind(month.first_id())
                 .bind(month.next().map(Month::first_id))
-                .execute(&mut *tx.inner)
+                .run(&mut *tx.inner)
                 .await
-                .doing(act)?
-                .rows_affected();
-            sqlx::query(DROP_LINKS_SQLITE).execute(&mut *tx.inner).await.doing(act)?;
+                .doing(act)?;
+            sqlx::query(DROP_LINKS_SQLITE).run(&mut *tx.inner).await.doing(act)?;
             Ok(dropped > 0)
         }
     }
@@ -140,7 +139,7 @@ pub async fn forget_keys(
         let next = sqlx::query(FORGET_CURSOR)
             .bind(cursor.as_slice())
             .bind(limit.saturating_sub(1).max(0))
-            .fetch_optional(&mut *conn)
+            .optional(&mut *conn)
             .await
             .doing(act)?
             .map(|row| row.blob("print"))
@@ -149,10 +148,9 @@ pub async fn forget_keys(
             .bind(cursor.as_slice())
             .bind(limit)
             .bind(bound)
-            .execute(conn)
+            .run(conn)
             .await
-            .doing(act)?
-            .rows_affected();
+            .doing(act)?;
         *cursor = next.unwrap_or_default();
         Ok(rows)
     })

@@ -2,7 +2,6 @@
 //! artifacts in them live, whether they are gone.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::ids::{Epoch, SegmentId},
@@ -11,6 +10,7 @@ use crate::{
         cells::{Cells, micros},
         error::Doing as _,
         execute,
+        run::Rows as _,
         statements::{Statement, both},
         with_conn,
     },
@@ -52,11 +52,9 @@ pub async fn empty_segments(
     grace: TimeDelta,
 ) -> Result<Vec<SegmentId>, StoreError> {
     let before = now.checked_sub_signed(grace).unwrap_or(DateTime::UNIX_EPOCH);
-    let ids: Vec<Uuid> = with_conn!(tx, |conn| sqlx::query_scalar(EMPTY)
-        .bind(before.timestamp_micros())
-        .fetch_all(conn)
-        .await)
-    .doing("look for empty segments")?;
+    let ids =
+        with_conn!(tx, |conn| sqlx::query(EMPTY).bind(before.timestamp_micros()).ids(conn).await)
+            .doing("look for empty segments")?;
     Ok(ids.into_iter().map(SegmentId).collect())
 }
 
@@ -110,7 +108,7 @@ pub async fn known_segments(
 ) -> Result<Vec<SegmentRow>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(KNOWN)
         .bind(micros(destroyed_since).unwrap_or(i64::MAX))
-        .fetch_all(conn)
+        .all(conn)
         .await
         .doing("list segments")?
         .iter()

@@ -16,6 +16,7 @@ use crate::{
         cells::Cells as _,
         error::Doing as _,
         jobs::{self, JobRow, job_columns, job_row},
+        run::Rows as _,
         statements::{Statement, postgres, sqlite},
     },
 };
@@ -137,7 +138,7 @@ impl Round<'_> {
                 .bind(to)
                 .bind(self.per_tenant)
                 .bind(limit)
-                .fetch_all(&mut *tx.inner)
+                .all(&mut *tx.inner)
                 .await
                 .doing(ACT)?;
             rows.iter()
@@ -194,7 +195,7 @@ impl Round<'_> {
             .bind(wanted(Step::Send))
             .bind(wanted(Step::HandOver))
             .bind(limit)
-            .fetch_all(&mut *tx.inner)
+            .all(&mut *tx.inner)
             .await
             .doing(ACT)?;
         let mut rows = rows.iter().map(work_row).collect::<Result<Vec<_>, StoreError>>()?;
@@ -213,7 +214,7 @@ async fn next_tenant(tx: &mut Tx, after: &str) -> Result<Option<String>, StoreEr
     let Tx::Sqlite(tx) = tx else { return Ok(None) };
     sqlx::query(NEXT_TENANT_SQLITE)
         .bind(after)
-        .fetch_optional(&mut *tx.inner)
+        .optional(&mut *tx.inner)
         .await
         .doing(ACT)?
         .map(|row| row.text("tenant"))

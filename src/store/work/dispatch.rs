@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -23,6 +22,7 @@ use crate::{
         jobs::{self, JobRow},
         ledger::{self, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
+        run::Rows as _,
         statements::{Statement, both, postgres},
     },
 };
@@ -64,10 +64,9 @@ pub async fn dispatched_now(
     let mut done: HashSet<JobId> = HashSet::new();
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
-        let moved: Vec<Uuid> =
-            bind_all(epoch, to, jobs, outbox).fetch_all(&mut *conn).await.doing(ACT)?;
+        let moved = bind_all(epoch, to, jobs, outbox).ids(&mut *conn).await.doing(ACT)?;
         db.check("committed")?;
         done.extend(moved.into_iter().map(JobId));
         answers.extend(done.iter().map(|job| (*job, to)));
@@ -98,9 +97,9 @@ const POSTGRES: &str = "
         )
     ),
     mine AS MATERIALIZED (
-        SELECT w.job_id FROM work w
-        WHERE w.job_id = ANY($4::uuid[]) AND w.lease_epoch = $1
-        ORDER BY w.job_id FOR UPDATE
+        SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
+        WHERE w.lease_epoch = $1
+        ORDER BY w.job_id FOR UPDATE OF w
     ),
     moved AS (
         UPDATE jobs j
@@ -113,9 +112,7 @@ const POSTGRES: &str = "
         RETURNING j.id
     ),
     ended AS (
-        DELETE FROM work w
-        WHERE w.job_id = ANY($4::uuid[]) AND w.lease_epoch = $1
-          AND (w.job_id IN (SELECT id FROM moved)) IS TRUE
+        DELETE FROM work w USING moved m WHERE w.job_id = m.id AND w.lease_epoch = $1
     ),
     new_event AS (
         INSERT INTO audit_events (id, tenant, job_id, at, kind, code, leaf, detail, detail_key)
@@ -132,18 +129,17 @@ const POSTGRES: &str = "
     SELECT id FROM moved
 ";
 
-type PgScalars<'q> =
-    sqlx::query::QueryScalar<'q, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind_all<'q>(
     epoch: Epoch,
     to: Stage,
     jobs: &'q [DispatchedJob],
     outbox: &'q [OutboxRow],
-) -> PgScalars<'q> {
+) -> PgQuery<'q> {
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);
-    sqlx::query_scalar(POSTGRES)
+    sqlx::query(POSTGRES)
         .bind(epoch.0)
         .bind(to.word())
         .bind(Stage::Sealed.word())

@@ -17,6 +17,7 @@ use super::{
     execute,
     jobs::{self, JobRow},
     ledger::{self, EventRow},
+    run::Rows as _,
     statements::{Statement, both, each},
     with_conn,
 };
@@ -27,15 +28,17 @@ use crate::domain::{
 
 pub mod claim;
 pub mod dispatch;
+pub mod mark;
 pub mod moves;
 pub mod person;
 pub mod seal;
 
 pub use claim::{Leased, claim};
 pub use dispatch::{DispatchedJob, dispatched_now};
+pub use mark::mark_sending_now;
 pub use moves::{ambiguous, park, undeliverable};
 pub use person::{CancelAnswer, RecallAnswer, cancel, recall, retry_by_person};
-pub use seal::{NewLink, Next, SealedJob, SealedMail, mark_sending_now, seal_now};
+pub use seal::{NewLink, Next, SealedJob, SealedMail, seal_now};
 
 /// What has to be done next for a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +138,7 @@ pub async fn lock(tx: &mut Tx, job: JobId) -> Result<Option<WorkRow>, StoreError
     };
     with_conn!(tx, |conn| sqlx::query(sql)
         .bind(job.0)
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .doing("lock a work row")?
         .map(|row| work_row(&row))
@@ -236,11 +239,8 @@ pub struct Depth {
 /// small as the backlog.
 pub async fn depth(tx: &mut Tx, now: DateTime<Utc>) -> Result<Depth, StoreError> {
     with_conn!(tx, |conn| {
-        let row = sqlx::query(DEPTH)
-            .bind(now.timestamp_micros())
-            .fetch_one(conn)
-            .await
-            .doing("count work")?;
+        let row =
+            sqlx::query(DEPTH).bind(now.timestamp_micros()).one(conn).await.doing("count work")?;
         Ok(Depth {
             ready: row.int("ready")?,
             scheduled: row.int("scheduled")?,

@@ -21,6 +21,7 @@ use crate::{
         ledger::EventRow,
         links,
         outbox::OutboxRow,
+        run::Rows as _,
         statements::{Statement, both},
         with_conn,
     },
@@ -118,11 +119,9 @@ pub async fn cancel(
     let Ok(stage) = row.stage.after(Event::Cancel) else {
         return Ok(CancelAnswer::TooLate(row.stage));
     };
-    let batched: i64 = with_conn!(&mut *tx, |conn| sqlx::query_scalar(PIECE_BATCHED)
-        .bind(job.0)
-        .fetch_one(conn)
-        .await)
-    .doing("look for a letter's batch")?;
+    let batched =
+        with_conn!(&mut *tx, |conn| sqlx::query(PIECE_BATCHED).bind(job.0).number(conn).await)
+            .doing("look for a letter's batch")?;
     // A rejected letter lies in a batch too, but is parked, not on its way.
     if sending || (batched > 0 && row.stage == Stage::Sealed) {
         return Ok(CancelAnswer::Sending);

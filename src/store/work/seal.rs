@@ -6,7 +6,6 @@
 //! and its bytes in the segment are nobody's.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -19,7 +18,8 @@ use crate::{
         execute,
         ledger::{self, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
-        statements::{Statement, both, each, postgres, sqlite},
+        run::{Change as _, Rows as _},
+        statements::{Statement, both, postgres, sqlite},
     },
 };
 
@@ -70,7 +70,7 @@ pub struct SealedMail {
 /// A link, as we keep it: not the token, only its print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLink {
-    /// The day of issue as in the token: days since 2020-01-01.
+    /// The day of issue: days since 1970-01-01.
     pub day: i64,
     /// HMAC of the token.
     pub print: Vec<u8>,
@@ -137,10 +137,9 @@ pub async fn seal_now(
     }
     if let Db::Postgres(pg) = db {
         db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(ACT)?;
+        let mut conn = pg.acquire().await.doing(ACT)?;
         db.check("commit")?;
-        let held: Vec<Uuid> =
-            bind_all(epoch, now, segment, jobs, outbox)?.fetch_all(&mut *conn).await.doing(ACT)?;
+        let held = bind_all(epoch, now, segment, jobs, outbox)?.ids(&mut *conn).await.doing(ACT)?;
         db.check("committed")?;
         return Ok(held.into_iter().map(JobId).collect());
     }
@@ -177,9 +176,9 @@ const POSTGRES: &str = "
         )
     ),
     mine AS MATERIALIZED (
-        SELECT w.job_id FROM work w
-        WHERE w.job_id = ANY($6::uuid[]) AND w.lease_epoch = $1
-        ORDER BY w.job_id FOR UPDATE
+        SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
+        WHERE w.lease_epoch = $1
+        ORDER BY w.job_id FOR UPDATE OF w
     ),
     held AS (
         UPDATE jobs j
@@ -236,8 +235,7 @@ const POSTGRES: &str = "
     SELECT id FROM held
 ";
 
-type PgScalars<'q> =
-    sqlx::query::QueryScalar<'q, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind_all<'q>(
     epoch: Epoch,
@@ -245,11 +243,11 @@ fn bind_all<'q>(
     segment: SegmentId,
     jobs: &'q [SealedJob],
     outbox: &'q [OutboxRow],
-) -> Result<PgScalars<'q>, StoreError> {
+) -> Result<PgQuery<'q>, StoreError> {
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);
     let links = || jobs.iter().filter_map(|job| Some((job, job.link.as_ref()?)));
-    Ok(sqlx::query_scalar(POSTGRES)
+    Ok(sqlx::query(POSTGRES)
         .bind(epoch.0)
         .bind(now.timestamp_micros())
         .bind(segment.0)
@@ -352,10 +350,9 @@ async fn seal_one(
         .bind(job.job.0)
         .bind(Stage::Accepted.word())
         .bind(epoch.0)
-        .execute(&mut *conn)
+        .run(&mut *conn)
         .await
-        .doing(ACT)?
-        .rows_affected();
+        .doing(ACT)?;
     if changed != 1 {
         return Ok(false);
     }
@@ -378,7 +375,7 @@ async fn follow_up(
             .bind(tenant)
             .bind(link.expires_at.timestamp_micros())
             .bind(link.max_opens)
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await?;
     }
     if let Some(partner) = job.partner() {
@@ -388,7 +385,7 @@ async fn follow_up(
             .bind(partner)
             .bind(job.pages)
             .bind(job.pdf_sha256.as_slice())
-            .execute(&mut *conn)
+            .run(&mut *conn)
             .await?;
     }
     sqlx::query(NEXT_STEP)
@@ -399,90 +396,9 @@ async fn follow_up(
         .bind(job.sends_now().then_some(epoch.0))
         .bind(job.job.0)
         .bind(epoch.0)
-        .execute(conn)
+        .run(conn)
         .await
         .map(drop)
-}
-
-const MARK_POSTGRES: &str = "
-    -- mark_sending_now
-    WITH mine AS MATERIALIZED (
-        SELECT w.job_id, j.stage FROM work w JOIN jobs j ON j.id = w.job_id
-        WHERE w.job_id = ANY($1::uuid[]) AND w.lease_epoch = $2 AND w.step = 'send'
-        ORDER BY w.job_id FOR UPDATE OF w
-    ),
-    stale AS (
-        DELETE FROM work w USING mine m WHERE w.job_id = m.job_id AND m.stage <> $4
-    )
-    UPDATE work w SET sending_since = $3
-    FROM mine m WHERE w.job_id = m.job_id AND m.stage = $4
-    RETURNING w.job_id
-";
-const MARK_SQLITE: &str = "
-    -- mark_sending_now
-    UPDATE work SET sending_since = $3
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage = $4)
-    RETURNING job_id
-";
-const DROP_STALE: &str = "
-    -- mark_sending_now: stale
-    DELETE FROM work
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage <> $3)
-";
-
-/// Sets the marker before a mail is tried again, commits, and answers which
-/// rows are still mine and still to be sent. A row of mine whose delivery came
-/// to rest meanwhile (opened, recalled) just ends.
-pub async fn mark_sending_now(
-    db: &Db,
-    epoch: Epoch,
-    now: DateTime<Utc>,
-    jobs: &[JobId],
-) -> Result<Vec<JobId>, StoreError> {
-    let act = "mark mails as leaving";
-    if jobs.is_empty() {
-        return Ok(vec![]);
-    }
-    let sealed = Stage::Sealed.word();
-    if let Db::Postgres(pg) = db {
-        db.check("begin")?;
-        let mut conn = pg.pool.acquire().await.doing(act)?;
-        db.check("commit")?;
-        let held: Vec<Uuid> = sqlx::query_scalar(MARK_POSTGRES)
-            .bind(jobs.iter().map(|job| job.0).collect::<Vec<_>>())
-            .bind(epoch.0)
-            .bind(now.timestamp_micros())
-            .bind(sealed)
-            .fetch_all(&mut *conn)
-            .await
-            .doing(act)?;
-        db.check("committed")?;
-        return Ok(held.into_iter().map(JobId).collect());
-    }
-    let mut tx = db.begin().await?;
-    let mut held = vec![];
-    for job in jobs {
-        let Tx::Sqlite(sqlite) = &mut tx else { break };
-        let conn = &mut *sqlite.inner;
-        let row: Option<Uuid> = sqlx::query_scalar(MARK_SQLITE)
-            .bind(job.0)
-            .bind(epoch.0)
-            .bind(now.timestamp_micros())
-            .bind(sealed)
-            .fetch_optional(&mut *conn)
-            .await
-            .doing(act)?;
-        if row.is_some() {
-            held.push(*job);
-            continue;
-        }
-        let stale = sqlx::query(DROP_STALE).bind(job.0).bind(epoch.0).bind(sealed);
-        stale.execute(conn).await.doing(act)?;
-    }
-    tx.commit().await?;
-    Ok(held)
 }
 
 /// The statements of this file.
@@ -493,6 +409,4 @@ pub(in crate::store) const STATEMENTS: &[Statement] = &[
     both("seal_now: piece", INSERT_PIECE),
     sqlite("seal_now: next step", NEXT_STEP),
     both("seal_now: segment", COUNT_SEGMENT),
-    each("mark_sending_now", MARK_SQLITE, MARK_POSTGRES),
-    sqlite("mark_sending_now: stale", DROP_STALE),
 ];

@@ -58,11 +58,7 @@ impl Post {
     }
 
     fn settings(&self) -> RelaySettings {
-        RelaySettings {
-            tls: TlsMode::None,
-            timeouts: quick(),
-            ..RelaySettings::new("127.0.0.1", self.port)
-        }
+        RelaySettings { tls: TlsMode::None, ..RelaySettings::new("127.0.0.1", self.port) }
     }
 
     fn carrier(&self) -> SmtpCarrier {
@@ -88,8 +84,8 @@ fn carrier(settings: RelaySettings) -> SmtpCarrier {
 }
 
 /// Times short enough to be waited for, long enough for a busy machine.
-fn quick() -> Timeouts {
-    let short = Duration::from_millis(400);
+fn short_times() -> Timeouts {
+    let short = Duration::from_secs(1);
     Timeouts {
         connect: short,
         tls: Duration::from_secs(5),

@@ -104,7 +104,13 @@ async fn a_refused_or_broken_starttls_defers() {
         let script = Script::always(Verb::StartTls, act);
         let tls = Some(Arc::clone(&config));
         let post = Post::open(CatcherSettings { tls, script, ..Default::default() }).await;
-        let outcome = post.carry(&mut trusting(&post, TlsMode::Required, &pem), &letter(1)).await;
+        let mut carrier = carrier(RelaySettings {
+            tls: TlsMode::Required,
+            extra_roots_pem: Some(pem.clone()),
+            timeouts: short_times(),
+            ..post.settings()
+        });
+        let outcome = post.carry(&mut carrier, &letter(1)).await;
         assert_eq!((outcome.fate(), outcome.word()), (Fate::RelayAway, word), "{outcome:?}");
         assert_eq!(post.dots(), 0);
     }

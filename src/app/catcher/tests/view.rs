@@ -21,8 +21,12 @@ fn catcher() -> Catcher {
 }
 
 async fn get(catcher: &Catcher, base: &str, path: &str) -> (u16, axum::http::HeaderMap, String) {
+    answer(catcher.router(base), path).await
+}
+
+async fn answer(office: axum::Router, path: &str) -> (u16, axum::http::HeaderMap, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let answer = catcher.router(base).oneshot(request).await.unwrap();
+    let answer = office.oneshot(request).await.unwrap();
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
     (status, headers, String::from_utf8(body.to_vec()).unwrap())
@@ -49,6 +53,30 @@ async fn the_pages_show_mails_and_run_nothing_of_them() {
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("sandbox") && !policy.contains("allow-scripts"), "{policy}");
     assert!(html.starts_with("<base target=\"_blank\">"), "its links open outside the frame");
+}
+
+#[tokio::test]
+async fn every_link_of_our_own_leads_somewhere_wherever_we_are_nested() {
+    let catcher = catcher();
+    for _ in 0..60 {
+        catcher.keep(String::new(), vec![String::new()], Zeroizing::new(b"\r\n".to_vec()));
+    }
+    for base in ["", "/mail"] {
+        let office = match base {
+            "" => catcher.router(base),
+            base => axum::Router::new().nest(base, catcher.router(base)),
+        };
+        for start in [base.to_owned(), format!("{base}/mails/1")] {
+            let start = if start.is_empty() { "/".to_owned() } else { start };
+            let page = answer(office.clone(), &start).await.2.replace("&#x2f;", "/");
+            let links = page.split('"').filter(|word| word.starts_with('/'));
+            let links: Vec<&str> = links.collect();
+            assert!(links.len() >= 4, "{links:?}");
+            for link in links {
+                assert_eq!(answer(office.clone(), link).await.0, 200, "{link} on {start}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

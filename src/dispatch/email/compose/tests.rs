@@ -1,4 +1,4 @@
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use mail_parser::{MessageParser, MimeHeaders};
 use proptest::prelude::*;
 
@@ -23,7 +23,10 @@ fn order() -> MailOrder<'static> {
         document_number: Some("INV-2026-0001"),
         contact: Some("03-1234-5678"),
         link_url: LINK_URL,
-        expires_at: (date + TimeDelta::days(30)).with_timezone(&Tz::Asia__Tokyo),
+        expires_at: date
+            .checked_add_signed(TimeDelta::days(30))
+            .unwrap()
+            .with_timezone(&Tz::Asia__Tokyo),
         message_id: "<0190a1b2-c3d4-7abc-8def-0123456789ab.1@send.example.co.jp>",
         date,
         return_path: "b+aaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb@bounce.example.co.jp",

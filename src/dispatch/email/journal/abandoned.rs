@@ -111,16 +111,10 @@ fn replay(lines: &[u8]) -> (BTreeMap<JobId, Record>, bool) {
     let mut bad = 0_usize;
     let mut last_is_bad = false;
     for line in &mut chunks {
-        match Record::parse(line) {
-            Some(record) => {
-                states.insert(record.job, record);
-                last_is_bad = false;
-            }
-            None => {
-                bad = bad.saturating_add(1);
-                last_is_bad = true;
-            }
-        }
+        let record = Record::parse(line);
+        last_is_bad = record.is_none();
+        bad = bad.saturating_add(usize::from(last_is_bad));
+        states.extend(record.map(|record| (record.job, record)));
     }
     let torn = usize::from(last_is_bad && chunks.remainder().is_empty());
     (states, bad == torn)

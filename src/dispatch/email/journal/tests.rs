@@ -6,7 +6,7 @@ use super::{
 const BOOT: BootId = BootId(Uuid::from_u128(7));
 
 fn at(second: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
+    DateTime::from_timestamp(1_795_000_000_i64.saturating_add(second), 0).unwrap()
 }
 
 fn job(number: u128) -> JobId {
@@ -110,9 +110,7 @@ fn a_kill_at_any_byte_loses_no_dot_whose_line_was_written() {
         let open = match lines {
             0..=6 => lines,
             7 => 5,
-            8 => 4,
-            9 => 3,
-            10 => 4,
+            8 | 10 => 4,
             _ => 3,
         };
         assert_eq!(journal.open_dots.len(), open, "after {lines} lines");

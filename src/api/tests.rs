@@ -1,0 +1,81 @@
+//! docs/openapi.yaml says what the router does, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{problem::WRONG_METHOD, routes};
+use crate::domain::{job::Channel, refusal::Refusal, stage::Stage};
+
+fn document() -> Value {
+    serde_saphyr::from_str(include_str!("../../docs/openapi.yaml")).unwrap()
+}
+
+fn words<'a>(list: &'a Value) -> BTreeSet<&'a str> {
+    list.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_document_has_the_routers_paths() {
+    let document = document();
+    let paths: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    let router: BTreeSet<_> = routes().iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(paths, router, "a path is in one of the two only");
+}
+
+#[test]
+fn the_document_has_every_code_stage_and_channel() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let mut codes: BTreeSet<_> = Refusal::ALL.iter().map(|refusal| refusal.code()).collect();
+    codes.insert(WRONG_METHOD);
+    assert_eq!(words(&schemas["Problem"]["properties"]["code"]["enum"]), codes, "codes");
+    let stages: BTreeSet<_> = Stage::ALL.iter().map(|stage| stage.word()).collect();
+    assert_eq!(words(&schemas["Stage"]["enum"]), stages, "stages");
+    let channels = BTreeSet::from([Channel::Email.word(), Channel::Post.word()]);
+    assert_eq!(words(&schemas["Job"]["properties"]["channel"]["enum"]), channels, "channels");
+}
+
+/// The statuses of an operation in the document.
+fn statuses(operation: &Value) -> BTreeSet<u16> {
+    let answers = operation["responses"].as_object().unwrap();
+    answers.keys().map(|status| status.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_sender_can_be_told_every_refusal_of_a_job() {
+    let document = document();
+    let told = statuses(&document["paths"]["/v1/jobs"]["post"]);
+    // What is not about a job that is being sent.
+    let others = [Refusal::NotFound, Refusal::TooLate];
+    for refusal in Refusal::ALL.iter().filter(|refusal| !others.contains(refusal)) {
+        assert!(told.contains(&refusal.http_status()), "{refusal} has no answer");
+    }
+}
+
+#[test]
+fn every_reference_in_the_document_leads_somewhere() {
+    let document = document();
+    let mut seen = BTreeMap::new();
+    collect(&document, &mut seen);
+    assert!(seen.len() > 5, "the walk finds references");
+    for reference in seen.keys() {
+        match reference.strip_prefix('#') {
+            Some(pointer) => assert!(document.pointer(pointer).is_some(), "{reference}"),
+            None => assert_eq!(reference, "job-v1.schema.json", "the one file beside it"),
+        }
+    }
+}
+
+fn collect(value: &Value, seen: &mut BTreeMap<String, ()>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                seen.insert(reference.clone(), ());
+            }
+            map.values().for_each(|value| collect(value, seen));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, seen)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
