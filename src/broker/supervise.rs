@@ -87,10 +87,14 @@ impl<S: Session> Supervised<S> {
         }
     }
 
-    /// Drops the session after `error`, whatever it was. A session that has
-    /// held for a while is opened again almost at once; one that fails again
-    /// and again is not.
+    /// Drops the session after `error`. A session that has held for a while is
+    /// opened again almost at once; one that fails again and again is not. Only
+    /// [`BrokerError::Stale`] leaves it open: it tells that an earlier session
+    /// is gone, and nothing about this one.
     pub fn lost(&mut self, error: BrokerError) -> Outage {
+        if matches!(error, BrokerError::Stale) {
+            return Outage { error, retry_after: Duration::ZERO };
+        }
         if let Some((session, opened)) = self.current.take() {
             drop(session);
             if opened.elapsed() >= PAUSE_MAX {

@@ -43,6 +43,11 @@ impl OwnBroker {
         self.script("up", &[]);
     }
 
+    /// Lets queues that were just created survive a kill.
+    pub(crate) fn settle(&self) {
+        self.script("settle", &[]);
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&self) {
         self.script("kill", &[]);
