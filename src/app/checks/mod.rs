@@ -87,16 +87,17 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Looks before an office opens. What is away is logged, and tried again later
-/// by whoever needs it; the error holds a line for each thing that somebody has
-/// to change first.
+/// Looks before an office opens: at everything that somebody would have to
+/// change first. The rest is met, and tried again, by whoever needs it; the
+/// templates are read when the office is put together. The error holds a line
+/// for each thing to change.
 pub async fn before_opening(
     config: &Config,
     clock: &SharedClock,
     entropy: &Entropy,
 ) -> Result<(), Vec<String>> {
-    let mut found = offline(config);
-    found.extend(Box::pin(online(config, clock, entropy)).await);
+    let mut found = offline::settled(config);
+    found.extend(Box::pin(online::stores(config, clock, entropy)).await);
     for finding in &found {
         match finding.state {
             State::Well | State::Wrong => {}

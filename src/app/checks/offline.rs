@@ -25,11 +25,17 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Looks at everything of this machine that the configuration names.
 pub fn offline(config: &Config) -> Vec<Finding> {
+    let mut found = settled(config);
+    templates(config, &mut found);
+    found
+}
+
+/// The same without the templates, which take a moment.
+pub(super) fn settled(config: &Config) -> Vec<Finding> {
     let mut found = vec![Finding::well("configuration", "every setting is within its bounds")];
     secrets(config, &mut found);
     master(config, &mut found);
     folders(config, &mut found);
-    templates(config, &mut found);
     certificates(config, &mut found);
     listeners(config, &mut found);
     notes(config, &mut found);
@@ -103,7 +109,7 @@ fn folders(config: &Config, found: &mut Vec<Finding>) {
         found.push(folder("blobs.dir", &config.blobs.dir, true));
     }
     if let Some(post) = &config.post {
-        found.push(folder("post.drop_dir", &post.drop_dir, false));
+        found.push(folder("post.drop_dir", &post.drop_dir, true));
     }
     let database = sqlite_file(&config.database.url);
     let keys = sqlite_file(&config.keys.url);

@@ -23,6 +23,19 @@ const DRIFT_NOTED: TimeDelta = TimeDelta::seconds(2);
 /// What is written to the store of sealed bytes, and removed again.
 const PROBE: &[u8] = b"kakitome check";
 
+/// Asks the two stores without which no office opens.
+pub(super) async fn stores(
+    config: &Config,
+    clock: &SharedClock,
+    entropy: &Entropy,
+) -> Vec<Finding> {
+    let parts = tokio::join!(
+        in_time("database.url", database(config, clock)),
+        in_time("keys.url", keys(config, clock, entropy)),
+    );
+    [parts.0, parts.1].concat()
+}
+
 /// Asks every part that the configuration names, all at once.
 pub async fn online(config: &Config, clock: &SharedClock, entropy: &Entropy) -> Vec<Finding> {
     let parts = tokio::join!(
