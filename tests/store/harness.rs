@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use kakitome::{
     clock::{Clock as _, HandClock},
     domain::{
@@ -53,7 +54,13 @@ fn noon() -> DateTime<Utc> {
 }
 
 impl Office {
-    async fn on(url: String, dir: Option<tempfile::TempDir>) -> Self {
+    /// Boxed, like the other futures here that every test awaits, so that each
+    /// is compiled once and not into every test.
+    fn on(url: String, dir: Option<tempfile::TempDir>) -> BoxFuture<'static, Self> {
+        Box::pin(Self::open(url, dir))
+    }
+
+    async fn open(url: String, dir: Option<tempfile::TempDir>) -> Self {
         let db = Db::open(&url, DbOptions::default()).await.unwrap();
         db.migrate().await.unwrap();
         db.ensure_months(noon()).await.unwrap();
@@ -106,10 +113,18 @@ impl Office {
         &self,
         body: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> T {
-        let mut tx = self.db.begin().await.unwrap();
+        let mut tx = self.begin().await;
         let value = body(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
+        commit(tx).await;
         value
+    }
+
+    fn begin(&self) -> BoxFuture<'_, Tx> {
+        Box::pin(async { self.db.begin().await.unwrap() })
+    }
+
+    fn begin_reading(&self) -> BoxFuture<'_, Tx> {
+        Box::pin(async { self.db.read().await.unwrap() })
     }
 
     /// Runs `body` in a transaction that only reads.
@@ -117,7 +132,7 @@ impl Office {
         &self,
         body: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> T {
-        let mut tx = self.db.read().await.unwrap();
+        let mut tx = self.begin_reading().await;
         body(&mut tx).await.unwrap()
     }
 
@@ -276,6 +291,10 @@ impl Office {
     }
 }
 
+fn commit(tx: Tx) -> BoxFuture<'static, ()> {
+    Box::pin(async { tx.commit().await.unwrap() })
+}
+
 /// The server to test on; nothing when it is switched off by name.
 #[expect(clippy::disallowed_methods, reason = "tests are configured by the environment")]
 fn postgres_server() -> Option<String> {
@@ -289,19 +308,41 @@ fn postgres_server() -> Option<String> {
     }
 }
 
+/// A contract, to be checked against an office.
+type Check = fn(&Office) -> BoxFuture<'_, ()>;
+
+/// Checks a contract on SQLite.
+pub(crate) fn on_sqlite(check: Check) {
+    runtime().block_on(async { check(&Office::sqlite().await).await });
+}
+
+/// Checks a contract on PostgreSQL, unless that is switched off.
+pub(crate) fn on_postgres(check: Check) {
+    runtime().block_on(async {
+        if let Some(office) = Office::postgres().await {
+            check(&office).await;
+        }
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
 /// Declares a contract once and checks it on every database.
 macro_rules! contract {
     ($($(#[doc = $doc:literal])* async fn $name:ident($office:ident: &Office) $body:block)*) => {$(
         $(#[doc = $doc])*
         mod $name {
             use super::*;
-            async fn check($office: &Office) $body
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_sqlite() { check(&Office::sqlite().await).await; }
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_postgres() {
-                if let Some(office) = Office::postgres().await { check(&office).await; }
+            use crate::harness;
+            fn check($office: &Office) -> futures::future::BoxFuture<'_, ()> {
+                Box::pin(async move $body)
             }
+            #[test]
+            fn on_sqlite() { harness::on_sqlite(check); }
+            #[test]
+            fn on_postgres() { harness::on_postgres(check); }
         }
     )*};
 }
