@@ -27,8 +27,8 @@ const FOUNDATION: [&str; 8] =
 const LIFE: [&str; 8] =
     ["intake", "render", "seal", "dispatch", "gateway", "retention", "audit", "api"];
 
-/// These see everything; `trial` is the small office of the unit tests.
-const WHOLE: [&str; 5] = ["app", "cli", "main", "lib", "trial"];
+/// These see everything.
+const WHOLE: [&str; 4] = ["app", "cli", "main", "lib"];
 
 /// Compiled into tests only: it sees everything, and every room's tests may use
 /// it.
@@ -50,13 +50,7 @@ const LINES_MAX: usize = 400;
 
 /// Files that are longer, each with its reason. Splitting one removes its line.
 const LONGER: &[(&str, &str)] = &[
-    ("app/partner/journey.rs", "letters on their whole way, claim by claim"),
     ("config/mod.rs", "one struct a section, and the page of settings is made from it"),
-    ("dispatch/email/compose.rs", "one mail from its first header to its last line"),
-    ("dispatch/email/session.rs", "one SMTP conversation, which is one state machine"),
-    ("dispatch/postal/filedrop.rs", "one partner is one file"),
-    ("dispatch/postal/tests.rs", "the partner's contract, claim by claim"),
-    ("domain/log.rs", "every kind of log leaf, in one table"),
     ("intake/desk.rs", "one batch from its bodies to its verdicts"),
     ("store/keyring/tests.rs", "the key store's contract on both databases"),
     ("store/postal/mod.rs", "one statement for each database, side by side"),
