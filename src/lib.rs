@@ -6,49 +6,53 @@
 //! read a letter's life; `app/worker.rs` is where to start reading the code.
 
 // The foundation. Each room may use those above it.
-/// Sealed bytes in segments, on disk or in object storage.
-pub mod blobs;
-/// AMQP connections; the only room that speaks it.
-pub mod broker;
-/// The only door through which the time of day enters.
+
+// The only door through which the time of day enters.
 pub mod clock;
-/// `kakitome.toml`: every key, every bound, every check.
-pub mod config;
-/// Link tokens, the key hierarchy, the sealed-file format, MACs.
-pub mod crypto;
-/// Pure values and rules: jobs, stages, addresses, money, the calendar.
-pub mod domain;
-/// The only door through which chance enters.
+// The only door through which chance enters.
 pub mod entropy;
-/// The database; the only room that speaks SQL.
+// Pure values and rules: jobs, stages, addresses, money, the calendar.
+pub mod domain;
+// `kakitome.toml`: every key, every bound, every check.
+pub mod config;
+// Link tokens, the key hierarchy, the sealed-file format, MACs.
+pub mod crypto;
+// The database; the only room that speaks SQL.
 pub mod store;
+// Sealed bytes in segments, on disk or in object storage.
+pub mod blobs;
+// AMQP connections; the only room that speaks it.
+pub mod broker;
 
 // A letter's life.
-/// The log: leaves, search, export.
-pub mod audit;
-/// A link goes out by mail, or a print job to a partner.
-pub mod dispatch;
-/// The recipient's side: the link page and the download.
-pub mod gateway;
-/// From AMQP, HTTP or the command line to a checked job on our books.
+
+// From AMQP, HTTP or the command line to a checked job on our books.
 pub mod intake;
-/// From a template and data to the bytes of a PDF, and nothing else.
+// From a template and data to the bytes of a PDF, and nothing else.
 pub mod render;
-/// What is due is destroyed.
-pub mod retention;
-/// From the bytes of a PDF to a sealed artifact.
+// From the bytes of a PDF to a sealed artifact.
 pub mod seal;
+// A link goes out by mail, or a print job to a partner.
+pub mod dispatch;
+// The recipient's side: the link page and the download.
+pub mod gateway;
+// What is due is destroyed.
+pub mod retention;
+// The log: leaves, search, export.
+pub mod audit;
 
 // The people's side.
-/// The HTTP interface for business applications.
+
+// The HTTP interface for business applications.
 pub mod api;
 
 // The whole.
-/// Builds the office from its configuration and runs it.
+
+// Builds the office from its configuration and runs it.
 pub mod app;
-/// The command line: prints, never decides.
+// The command line: prints, never decides.
 pub mod cli;
 
-/// A small office for tests.
+// A small office for tests.
 #[cfg(test)]
 mod trial;

@@ -1,6 +1,6 @@
 //! A broker that takes connections and says nothing. A binary of its own,
 //! because it counts the threads of its process.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub(super) fn line(text: &str) {
 }
 
 /// Standard output for those who write bytes. A reader that has gone away ends
-/// the program, as in [`line`].
+/// the program, as in [`line()`].
 #[derive(Debug)]
 pub(super) struct Out;
 
