@@ -14,6 +14,7 @@ use super::{
     worker::{Service, Tick, TickFuture},
 };
 use crate::{
+    blobs::BlobError,
     config::{self, ManifestEncoding, Tenant},
     crypto::{
         CryptoError,
@@ -33,7 +34,7 @@ use crate::{
         personal::Personal,
     },
     intake::desk::service_of,
-    store::{jobs::JobRow, outbox::OutboxRow},
+    store::{jobs::JobRow, keyring::KeyError, outbox::OutboxRow},
 };
 
 /// Letters of one batch, at the most.
@@ -212,18 +213,20 @@ impl OpenPiece for Opener {
             let wrapped = job.wrapped_key.as_deref().ok_or(OpenFault::Unreadable)?;
             let place = super::steps::feed::artifact_place(job).ok_or(OpenFault::Unreadable)?;
             let service = service_of(job.channel);
-            let day_key = office
-                .keys
-                .existing_day_key(&job.tenant, service, job.purge_day)
-                .await
-                .map_err(|error| later(error.into()))?;
+            let day_key =
+                office.keys.existing_day_key(&job.tenant, service, job.purge_day).await.map_err(
+                    |error| {
+                        // Gone for good: this letter is parked, its neighbours go.
+                        let gone = matches!(error, KeyError::Destroyed | KeyError::Unknown);
+                        if gone { OpenFault::Unreadable } else { later(error.into()) }
+                    },
+                )?;
             let key = DeliveryKey::unwrap(&day_key, &job.tenant, job.id, wrapped)
                 .map_err(|_| OpenFault::Unreadable)?;
-            let sealed = office
-                .blobs
-                .read(&place, 0..place.len)
-                .await
-                .map_err(|error| later(error.into()))?;
+            let sealed = office.blobs.read(&place, 0..place.len).await.map_err(|error| {
+                let gone = matches!(error, BlobError::Gone | BlobError::Torn);
+                if gone { OpenFault::Unreadable } else { later(error.into()) }
+            })?;
             let aad = artifact_aad(&job.tenant, job.id);
             let pdf = stream::open(&key.artifact_key(), &aad, &sealed)
                 .map_err(|_| OpenFault::Unreadable)?;

@@ -15,7 +15,7 @@ struct Served(Child);
 impl Drop for Served {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.0);
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        let _gone_already = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         drop(self.0.wait());
     }
 }
