@@ -1,7 +1,6 @@
 //! Journeys: the real office on SQLite and on PostgreSQL, with a real SMTP
 //! server as the far end, driven one tick at a time on a hand clock. Every
 //! journey ends in the inspection of the whole office.
-#![expect(missing_docs, reason = "tests")]
 
 mod dies_here;
 mod harness;

@@ -1,7 +1,7 @@
 //! Tenants never meet, and share the press fairly.
 
 use axum::{body::Body, http::Request};
-use kakitome::{config::Config, domain::stage::Stage, intake::desk::Verdict};
+use kakitome::{app::catcher::Script, config::Config, domain::stage::Stage, intake::desk::Verdict};
 
 use crate::harness::{EMAIL, World, answer, job, journeys};
 
@@ -14,7 +14,7 @@ fn small(config: &mut Config) {
 journeys! {
     /// One tenant's many jobs do not delay another one's only job.
     async fn a_big_tenant_does_not_delay_a_small_one(books: Books) {
-        let world = World::with(books, Default::default(), small).await;
+        let world = World::with(books, Script::default(), small).await;
         let mut office = world.start().await;
         for n in 0..120 {
             office.enqueue(&job(EMAIL, &format!("bulk/{n}"))).await;

@@ -9,7 +9,7 @@
 //!
 //! A failure prints its seed; `KAKITOME_SEED=n` replays it alone, and
 //! `KAKITOME_SEEDS=n` says how many lives are lived (500 otherwise).
-#![expect(clippy::disallowed_methods, missing_docs, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests")]
 
 mod carrier;
 mod laws;
