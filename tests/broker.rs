@@ -38,7 +38,7 @@ fn settings(test: &str) -> BrokerSettings {
         events_exchange: own("events"),
     };
     settings.declare = Declare::Create;
-    settings.connection_name = test.to_owned();
+    test.clone_into(&mut settings.connection_name);
     settings
 }
 
