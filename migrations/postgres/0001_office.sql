@@ -17,9 +17,6 @@ CREATE TABLE jobs (
     purge_at BIGINT,
     purge_day BIGINT NOT NULL,
     purged_at BIGINT,
-    wrapped_key BYTEA,
-    personal BYTEA,
-    payload BYTEA,
     segment UUID,
     artifact_offset BIGINT,
     artifact_len BIGINT,
@@ -32,6 +29,11 @@ CREATE TABLE jobs (
     template TEXT,
     renderer TEXT,
     trace TEXT,
+    -- What is large and rarely changes comes last: an update writes ahead only
+    -- what differs from the front.
+    payload BYTEA,
+    wrapped_key BYTEA,
+    personal BYTEA,
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 CREATE INDEX jobs_due ON jobs (purge_day) WHERE purged_at IS NULL;
@@ -208,7 +210,7 @@ BEGIN
         IF to_regclass(parent || '_' || label) IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)%s',
                            parent || '_' || label, parent, low, high,
-                           CASE WHEN parent = 'jobs' THEN ' WITH (fillfactor = 70)' ELSE '' END);
+                           CASE WHEN parent = 'jobs' THEN ' WITH (fillfactor = 50)' ELSE '' END);
         END IF;
     END LOOP;
     IF to_regclass('links_' || label) IS NULL THEN

@@ -16,9 +16,6 @@ CREATE TABLE jobs (
     purge_at INTEGER,
     purge_day INTEGER NOT NULL,
     purged_at INTEGER,
-    wrapped_key BLOB,
-    personal BLOB,
-    payload BLOB,
     segment BLOB,
     artifact_offset INTEGER,
     artifact_len INTEGER,
@@ -31,6 +28,11 @@ CREATE TABLE jobs (
     template TEXT,
     renderer TEXT,
     trace TEXT,
+    -- What is large and rarely changes comes last: an update writes ahead only
+    -- what differs from the front.
+    payload BLOB,
+    wrapped_key BLOB,
+    personal BLOB,
     PRIMARY KEY (id)
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (purge_day) WHERE purged_at IS NULL;

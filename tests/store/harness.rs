@@ -205,7 +205,7 @@ impl Office {
 
     pub(crate) fn link(&self, job: &NewJob) -> NewLink {
         NewLink {
-            day: 20_778,
+            day: job.accepted_at.timestamp() / 86_400,
             print: Sha256::digest(job.id.0).to_vec(),
             expires_at: self.now() + TimeDelta::days(14),
             max_opens: 5,

@@ -346,11 +346,12 @@ const OLD_UNDISPATCHED: &str = "
     SELECT j.id FROM pieces p JOIN jobs j ON j.id = p.job_id
     WHERE j.purge_at IS NULL AND j.purged_at IS NULL AND j.dispatched_at IS NULL
       AND j.send_at < $1
-    LIMIT $2
+    ORDER BY id LIMIT $2
 ";
 
 /// Deliveries that were to leave before `send_at_before`, never did, and have
-/// no clock: in flight, waiting for a person, or lying at a partner.
+/// no clock: in flight, waiting for a person, or lying at a partner. The oldest
+/// first.
 pub async fn old_undispatched(
     tx: &mut Tx,
     send_at_before: DateTime<Utc>,

@@ -102,10 +102,10 @@ impl SealedJob {
         }
     }
 
-    fn run_at(&self, now: DateTime<Utc>) -> i64 {
+    fn run_at(&self) -> Option<i64> {
         match self.next {
-            Next::SendNow => now.timestamp_micros(),
-            Next::HandOver { run_at, .. } => run_at.timestamp_micros(),
+            Next::SendNow => None,
+            Next::HandOver { run_at, .. } => Some(run_at.timestamp_micros()),
         }
     }
 
@@ -205,7 +205,8 @@ const POSTGRES: &str = "
     ),
     next_step AS (
         UPDATE work w
-        SET step = i.step, run_at = i.run_at, attempt = i.sends,
+        -- What is sent now keeps its due time, which stands in an index.
+        SET step = i.step, run_at = COALESCE(i.run_at, w.run_at), attempt = i.sends,
             first_try_at = CASE i.sends WHEN 1 THEN $2 END,
             lease_epoch = CASE i.sends WHEN 1 THEN $1 END,
             sending_since = CASE i.sends WHEN 1 THEN $2 END
@@ -265,7 +266,7 @@ fn bind_all<'q>(
         .bind(jobs.iter().map(|job| job.template.as_deref()).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.renderer.as_deref()).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| job.step().word()).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|job| job.run_at(now)).collect::<Vec<_>>())
+        .bind(jobs.iter().map(SealedJob::run_at).collect::<Vec<_>>())
         .bind(jobs.iter().map(|job| i64::from(job.sends_now())).collect::<Vec<_>>())
         .bind(jobs.iter().map(SealedJob::partner).collect::<Vec<_>>())
         .bind(events.id)
@@ -310,7 +311,7 @@ const INSERT_PIECE: &str = "
 const NEXT_STEP: &str = "
     -- seal_now: next step
     UPDATE work
-    SET step = $1, run_at = $2, attempt = $3, first_try_at = $4, lease_epoch = $5,
+    SET step = $1, run_at = COALESCE($2, run_at), attempt = $3, first_try_at = $4, lease_epoch = $5,
         sending_since = $4
     WHERE job_id = $6 AND lease_epoch = $7
 ";
@@ -390,7 +391,7 @@ async fn follow_up(
     }
     sqlx::query(NEXT_STEP)
         .bind(job.step().word())
-        .bind(job.run_at(now))
+        .bind(job.run_at())
         .bind(i64::from(job.sends_now()))
         .bind(job.sends_now().then(|| now.timestamp_micros()))
         .bind(job.sends_now().then_some(epoch.0))
