@@ -206,7 +206,7 @@ impl Running {
         let under_way = office.journal.under_way();
         let safe: Vec<_> = left.into_iter().filter(|job| !under_way.contains(job)).collect();
         if !safe.is_empty() {
-            give_back(&office, &safe).await?;
+            give_back(&office, &safe, None).await?;
         }
         let mut tx = office.db.begin().await?;
         workers::stopped(&mut tx, office.epoch, office.clock.now()).await?;

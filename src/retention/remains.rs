@@ -16,6 +16,7 @@ use crate::{
     },
     store::{
         checkpoints,
+        keyring::hours,
         ledger::{self, DetailKey, EventDraft, EventRow},
         retention::{self, SegmentRow},
     },
@@ -169,10 +170,7 @@ impl Retention {
         done: &mut Done,
     ) -> Result<(), RetentionError> {
         self.finish_hours(now, done).await?;
-        // A mail sealed in the last second of an hour is on the books in the
-        // next one: an hour is left alone until another full one has passed.
-        let before = now.timestamp().div_euclid(3_600).saturating_sub(1);
-        let live = self.keys.live_mail_hours_before(before).await?;
+        let live = self.keys.live_mail_hours_before(hours::first_kept(now)).await?;
         if live.is_empty() {
             return Ok(());
         }

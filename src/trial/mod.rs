@@ -29,7 +29,7 @@ use crate::{
     store::{
         Db, Fuse,
         jobs::{self, JobRow, NewEvidence, NewJob},
-        keyring::{KeyRing, MasterKey, Service},
+        keyring::{KeyRing, MasterKey, Service, hours},
         ledger::{self, EventDraft, EventRow, Scribe},
         trial::Trial,
         work::{self, DispatchedJob, Next, SealedJob, SealedMail},
@@ -208,7 +208,7 @@ impl Office {
         let key = self.delivery_key(&row).await.expect("an accepted job has a key");
         let aad = artifact_aad(&row.tenant, id);
         let sealed = stream::seal(&key.artifact_key(), &aad, &order.pdf, &self.entropy).unwrap();
-        let hour = now.timestamp().div_euclid(3_600);
+        let hour = hours::mail_hour(now);
         self.keys.mail_key(hour).await.unwrap();
         let batch = vec![sealed, b"sealed mail".to_vec()];
         let appended = self.blobs.append(now, batch).await.unwrap();

@@ -35,6 +35,7 @@ fn live(quarter: u64) {
     println!("{} lives: {total:?}", seeds.len());
     let lives = seeds.len() as u64;
     assert!(total.jobs > lives, "jobs were taken: {total:?}");
+    assert!(lives < 50 || total.duplicates > lives, "jobs came twice: {total:?}");
     assert!(lives < 50 || total.crashes > lives / 2, "processes died: {total:?}");
     assert!(lives < 50 || total.ambiguous > 0, "replies were lost: {total:?}");
 }

@@ -93,12 +93,12 @@ contract! {
     async fn being_shut_down_is_not_an_attempt(office: &Office) {
         let job = office.leased("acme", "1");
         office.accept(std::slice::from_ref(&job)).await;
-        let back = office.write(async |tx| work::give_back(tx, office.epoch, &[job.id]).await);
-        assert_eq!(back.await, 1, "it was mine");
+        let give = async |tx: &mut kakitome::store::Tx, at| work::give_back(tx, office.epoch, &[job.id], at).await;
+        assert_eq!(office.write(async |tx| give(tx, None).await).await, 1, "it was mine");
         let row = office.work(job.id).await.unwrap();
         assert_eq!((row.lease, row.attempt), (None, 0), "free, and as if never begun");
-        let again = office.write(async |tx| work::give_back(tx, office.epoch, &[job.id]).await);
-        assert_eq!(again.await, 0, "not mine any more");
+        let again = office.write(async |tx| give(tx, None).await).await;
+        assert_eq!(again, 0, "not mine any more");
     }
 
     async fn a_late_worker_changes_nothing(office: &Office) {

@@ -16,7 +16,10 @@ use crate::{
         worker::{Service, Tick, TickFuture},
     },
     domain::{event::EventKind, ids::JobId},
-    store::work::{self, SealedMail},
+    store::{
+        keyring::hours,
+        work::{self, SealedMail},
+    },
 };
 
 /// Jobs of one commit, at the most: their sealed bytes are in memory.
@@ -39,6 +42,7 @@ impl Service for Commit {
             if batch.is_empty() {
                 return Ok(Tick::Idle);
             }
+            let batch = fresh(&self.0, batch);
             // The press may have stood still for want of room.
             self.0.queues.ready.ring();
             let jobs: Vec<JobId> = batch.iter().map(|one| one.delivery.job).collect();
@@ -70,6 +74,17 @@ impl Service for Commit {
     fn finishes(&self) -> bool {
         true
     }
+}
+
+/// What may still come on the books. A batch that waited out a long failure of
+/// the database is pressed again: its mail's key may be about to be destroyed.
+fn fresh(office: &Office, batch: Vec<Pressed>) -> Vec<Pressed> {
+    let now = office.clock.now();
+    let is_fresh =
+        |one: &Pressed| one.mail.as_ref().is_none_or(|(_, hour)| hours::is_fresh(*hour, now));
+    let (fresh, stale): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_fresh);
+    office.queues.give_back(stale.iter().map(|one| one.delivery.job));
+    fresh
 }
 
 async fn commit(office: &Office, batch: Vec<Pressed>) -> anyhow::Result<()> {

@@ -203,7 +203,15 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
             let Ok(personal) = Personal::from_bytes(&plain) else {
                 return unreadable(delivery).await;
             };
-            let letter = read_letter(office, &leased, &personal).await?;
+            let letter = match read_letter(office, &leased, &personal).await {
+                Ok(letter) => letter,
+                Err(Unread::ForGood(detail)) => {
+                    let reason = Reason::PayloadUnreadable;
+                    press::park(office, &delivery, reason, &detail, now).await?;
+                    return Ok(Taken::Parked);
+                }
+                Err(Unread::ForNow(fault)) => return Err(fault),
+            };
             delivery.sender_key = personal.key;
             delivery.reference = personal.reference;
             Ok(Taken::Send(Outgoing { delivery: Arc::new(delivery), letter }))
@@ -212,25 +220,48 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
     }
 }
 
+/// Why a sealed mail was not read back.
+enum Unread {
+    /// Trying again cannot help.
+    ForGood(String),
+    /// The disk or the key store failed.
+    ForNow(anyhow::Error),
+}
+
+impl Unread {
+    fn after(error: impl std::error::Error + Send + Sync + 'static, may_pass: bool) -> Self {
+        if may_pass { Self::ForNow(error.into()) } else { Self::ForGood(error.to_string()) }
+    }
+}
+
 /// Reads a sealed mail back, with the envelope it was composed for.
 async fn read_letter(
     office: &Office,
     leased: &Leased,
     personal: &Personal,
-) -> anyhow::Result<Letter> {
+) -> Result<Letter, Unread> {
     let row = &leased.job;
     let Some((place, hour)) = mail_place(row) else {
-        anyhow::bail!("the job has no sealed mail");
+        return Err(Unread::ForGood("the job has no sealed mail".into()));
     };
-    let sealed = office.blobs.read(&place, 0..place.len).await?;
-    let key = office.keys.existing_mail_key(hour).await?;
-    let bytes = seal::open_mail(&sealed, &key, &row.tenant, row.id)?;
+    let sealed = office.blobs.read(&place, 0..place.len).await.map_err(|error| {
+        let may_pass = error.may_pass();
+        Unread::after(error, may_pass)
+    })?;
+    let key = office.keys.existing_mail_key(hour).await.map_err(|error| {
+        let may_pass = error.may_pass();
+        Unread::after(error, may_pass)
+    })?;
+    let bytes = seal::open_mail(&sealed, &key, &row.tenant, row.id)
+        .map_err(|error| Unread::after(error, false))?;
     let tag = crate::crypto::prints::verp_tag(&office.verp_key, row.id.0.as_bytes());
     let envelope_from =
         crate::dispatch::email::verp::address(row.id, tag, &office.config.mail.bounce_domain);
     let address = personal.email.as_deref().unwrap_or_default();
-    let envelope_to =
-        crate::dispatch::email::address::MailAddress::parse(address)?.wire().to_owned();
+    let envelope_to = crate::dispatch::email::address::MailAddress::parse(address)
+        .map_err(|error| Unread::after(error, false))?
+        .wire()
+        .to_owned();
     Ok(Letter { job: row.id, envelope_from, envelope_to, bytes: Arc::new(bytes) })
 }
 

@@ -41,6 +41,7 @@ use crate::{
     render::{AddressPage, Order, PdfLimits, Rendered},
     seal,
     store::{
+        keyring::hours,
         ledger::{DetailKey, EventDraft},
         work::{self, NewLink, Next, SealedJob},
     },
@@ -91,7 +92,7 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
         return Ok(Tick::Idle);
     }
     let now = office.clock.now();
-    let hour = now.timestamp().div_euclid(3600);
+    let hour = hours::mail_hour(now);
     let keys = Keys {
         link: office.keys.link_keys().await?,
         hour,
@@ -125,7 +126,10 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
         match result {
             Ok(one) => pressed.push(*one),
             Err(Spoiled::Parked { delivery, reason, detail }) => {
-                park(&office, &delivery, reason, &detail, now).await?;
+                if let Err(fault) = park(&office, &delivery, reason, &detail, now).await {
+                    tracing::warn!(job.id = %delivery.job, "a job could not be parked: {fault:#}");
+                    office.queues.give_back([delivery.job]);
+                }
             }
             Err(Spoiled::Again { delivery, fault }) => {
                 tracing::warn!(job.id = %delivery.job, "a job could not be sealed: {fault:#}");

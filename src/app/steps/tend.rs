@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
         office::Office,
         worker::{Service, Tick, TickFuture},
     },
+    domain::ids::JobId,
     store::{Db, work, workers},
 };
 
@@ -69,6 +71,10 @@ impl Service for Heartbeat {
     }
 }
 
+/// How long a job rests whose step failed for reasons of our own: what failed
+/// just now is likely to fail at once again.
+const REST: TimeDelta = TimeDelta::seconds(5);
+
 /// Gives back the leases of jobs whose step failed for reasons of our own.
 #[derive(Debug)]
 pub struct GiveBack(pub Arc<Office>);
@@ -84,7 +90,8 @@ impl Service for GiveBack {
             if jobs.is_empty() {
                 return Ok(Tick::Idle);
             }
-            if let Err(fault) = give_back(&self.0, &jobs).await {
+            let rested = self.0.clock.now().checked_add_signed(REST);
+            if let Err(fault) = give_back(&self.0, &jobs, rested).await {
                 self.0.queues.returns.put_back(jobs);
                 return Err(fault);
             }
@@ -102,9 +109,13 @@ impl Service for GiveBack {
 }
 
 /// Gives leases back; being given back is not an attempt.
-pub async fn give_back(office: &Office, jobs: &[crate::domain::ids::JobId]) -> anyhow::Result<()> {
+pub async fn give_back(
+    office: &Office,
+    jobs: &[JobId],
+    not_before: Option<DateTime<Utc>>,
+) -> anyhow::Result<()> {
     let mut tx = office.db.begin().await?;
-    work::give_back(&mut tx, office.epoch, jobs).await?;
+    work::give_back(&mut tx, office.epoch, jobs, not_before).await?;
     tx.commit().await?;
     for job in jobs {
         office.queues.in_flight.leave(*job);

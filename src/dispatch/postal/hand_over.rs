@@ -92,7 +92,7 @@ impl HandOver {
             handed_at: None,
             piece_count: i64::try_from(jobs.len()).unwrap_or(i64::MAX),
         };
-        work::give_back(&mut tx, room.epoch, &rest).await?;
+        work::give_back(&mut tx, room.epoch, &rest, None).await?;
         let taken = postal::make_batch(&mut tx, room.epoch, &batch, &jobs).await?;
         if taken.is_empty() {
             return Ok(None);

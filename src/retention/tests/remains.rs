@@ -9,7 +9,10 @@ use super::{is_purged, retention, run};
 use crate::{
     domain::log::Kind,
     retention::judge,
-    store::work::{CancelAnswer, Next},
+    store::{
+        keyring::hours,
+        work::{CancelAnswer, Next},
+    },
     trial::{Office, on_both},
 };
 
@@ -23,7 +26,7 @@ on_both! { "2026-01-31T03:00:00Z" =>
 
 async fn a_mail_key_lives_until_its_last_mail_is_settled(office: Office) {
     let order = office.mail("tokyo", Tz::Asia__Tokyo);
-    let hour = office.now().timestamp().div_euclid(3_600);
+    let hour = hours::mail_hour(office.now());
     let sent = office.accept(&order).await;
     office.seal(&order, sent, Next::SendNow).await;
     let waiting = office.accept(&order).await;
@@ -37,7 +40,7 @@ async fn a_mail_key_lives_until_its_last_mail_is_settled(office: Office) {
     assert_eq!(run(&retention).await.mail_keys, 1, "settled");
     assert!(office.keys.existing_mail_key(hour).await.is_err(), "the link is in no file of ours");
     // The running hour's key is never touched.
-    let now = office.now().timestamp().div_euclid(3_600);
+    let now = hours::mail_hour(office.now());
     office.keys.mail_key(now).await.unwrap();
     assert_eq!(run(&retention).await.mail_keys, 0, "the running hour");
 }

@@ -18,6 +18,7 @@
 
 mod destroy;
 mod error;
+pub mod hours;
 mod links;
 mod master;
 pub(super) mod name;

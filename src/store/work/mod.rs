@@ -198,16 +198,24 @@ pub async fn retry_later(
 
 const GIVE_BACK: &str = "
     -- give_back
-    UPDATE work SET lease_epoch = NULL, sending_since = NULL, attempt = attempt - 1
+    UPDATE work SET lease_epoch = NULL, sending_since = NULL, attempt = attempt - 1,
+        run_at = CASE WHEN run_at < $3 THEN $3 ELSE run_at END
     WHERE job_id = $1 AND lease_epoch = $2
 ";
 
-/// Returns rows of mine at shutdown: not an attempt. Only for rows whose mail
-/// has certainly not left. Returns how many were still mine.
-pub async fn give_back(tx: &mut Tx, epoch: Epoch, jobs: &[JobId]) -> Result<u64, StoreError> {
+/// Returns rows of mine: not an attempt. Only for rows whose mail has certainly
+/// not left. Nobody takes them before `not_before`: at once at shutdown, later
+/// when trouble of our own is the cause. Returns how many were still mine.
+pub async fn give_back(
+    tx: &mut Tx,
+    epoch: Epoch,
+    jobs: &[JobId],
+    not_before: Option<DateTime<Utc>>,
+) -> Result<u64, StoreError> {
+    let not_before = not_before.map_or(0, |at| at.timestamp_micros());
     let mut returned: u64 = 0;
     for job in jobs {
-        let rows = execute!(tx, "give a job back", GIVE_BACK, job.0, epoch.0)?;
+        let rows = execute!(tx, "give a job back", GIVE_BACK, job.0, epoch.0, not_before)?;
         returned = returned.saturating_add(rows);
     }
     Ok(returned)
