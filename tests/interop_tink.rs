@@ -1,6 +1,6 @@
 //! Sealed files, checked by a stranger: Google's Tink.
 //!
-//! `tests/interop/tink` holds files that Tink sealed, and `tests/interop/tink.sh`
+//! `tests/interop/tink` holds files that Tink sealed, and the interop step of `tests/run`
 //! adds fresh ones; all are opened here, whole and in ranges. What we seal here
 //! is left in `target/tmp/interop/ours`, where the script has Tink open it.
 #![expect(

@@ -1,6 +1,8 @@
 //! Where the services of `tests/with-services` are.
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod postgres;
 pub(crate) mod rabbitmq;
 
 /// A variable of `tests/with-services`.

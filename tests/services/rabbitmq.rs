@@ -54,8 +54,8 @@ impl OwnBroker {
     }
 
     /// `rabbitmqctl`.
-    pub(crate) fn ctl(&self, arguments: &[&str]) {
-        self.script("ctl", arguments);
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        self.script("ctl", arguments)
     }
 
     /// Sends a signal by name.
@@ -65,7 +65,7 @@ impl OwnBroker {
         assert!(done.success(), "the broker takes signals");
     }
 
-    fn script(&self, action: &str, arguments: &[&str]) {
+    fn script(&self, action: &str, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/rabbitmq.sh");
         let done = Command::new("bash")
             .arg(script)
@@ -77,6 +77,7 @@ impl OwnBroker {
             .unwrap();
         let words = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{action} failed: {words}");
+        String::from_utf8(done.stdout).unwrap()
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     app::{
         office::{Delivery, Office, Outgoing, Ready},
-        steps::press,
+        steps::park,
         worker::{Service, Tick, TickFuture},
     },
     blobs::Place,
@@ -179,7 +179,7 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
     };
     let unreadable = |delivery: Delivery| async move {
         let detail = "the sealed payload does not open";
-        press::park(office, &delivery, Reason::PayloadUnreadable, detail, now).await?;
+        park::park(office, &delivery, Reason::PayloadUnreadable, detail, now).await?;
         anyhow::Ok(Taken::Parked)
     };
     match leased.step {
@@ -207,7 +207,7 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
                 Ok(letter) => letter,
                 Err(Unread::ForGood(detail)) => {
                     let reason = Reason::PayloadUnreadable;
-                    press::park(office, &delivery, reason, &detail, now).await?;
+                    park::park(office, &delivery, reason, &detail, now).await?;
                     return Ok(Taken::Parked);
                 }
                 Err(Unread::ForNow(fault)) => return Err(fault),

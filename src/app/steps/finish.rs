@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-use super::press;
+use super::park;
 use crate::{
     app::{
         office::{Delivery, Done, Office},
@@ -189,8 +189,8 @@ async fn write_other(office: &Office, done: &Done) -> anyhow::Result<()> {
             later(office, delivery, reply, words, at).await?;
         }
         Fate::Undeliverable => undeliverable(office, delivery, reply, words, at).await?,
-        Fate::Park => press::park(office, delivery, Reason::RelayRefused, words, at).await?,
-        Fate::Refused => press::park(office, delivery, refusal(&done.outcome), words, at).await?,
+        Fate::Park => park::park(office, delivery, Reason::RelayRefused, words, at).await?,
+        Fate::Refused => park::park(office, delivery, refusal(&done.outcome), words, at).await?,
     }
     office.queues.in_flight.leave(delivery.job);
     office.journal.booked(&[delivery.job])?;
@@ -215,7 +215,7 @@ async fn later(
     let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
     let give_up = office.config.mail.give_up_after.delta();
     let Some(wait) = retry::retry_after(attempt, since, give_up, &office.entropy) else {
-        return press::park(office, delivery, Reason::RetriesExhausted, words, at).await;
+        return park::park(office, delivery, Reason::RetriesExhausted, words, at).await;
     };
     let event = failed_event(office, delivery, reply, wait, at)?;
     let run_at = at.checked_add_signed(wait).unwrap_or(at);

@@ -19,6 +19,7 @@ use crate::{
     app::{
         office::{Delivery, Office, Pressed, Ready},
         post::next_collection,
+        steps::park,
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
@@ -33,7 +34,6 @@ use crate::{
     domain::{
         calendar::retention::RetentionClock,
         checked::CheckedJob,
-        event::EventKind,
         job::{Channel, Document},
         log::{Actor, Kind},
         reason::Reason,
@@ -43,7 +43,7 @@ use crate::{
     store::{
         keyring::hours,
         ledger::{DetailKey, EventDraft},
-        work::{self, NewLink, Next, SealedJob},
+        work::{NewLink, Next, SealedJob},
     },
 };
 
@@ -126,7 +126,7 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
         match result {
             Ok(one) => pressed.push(*one),
             Err(Spoiled::Parked { delivery, reason, detail }) => {
-                if let Err(fault) = park(&office, &delivery, reason, &detail, now).await {
+                if let Err(fault) = park::park(&office, &delivery, reason, &detail, now).await {
                     tracing::warn!(job.id = %delivery.job, "a job could not be parked: {fault:#}");
                     office.queues.give_back([delivery.job]);
                 }
@@ -365,37 +365,4 @@ fn mail(
         bytes: Arc::new(composed.bytes),
     };
     Ok((letter, link))
-}
-
-/// Parks a job in memory with its reason.
-pub(super) async fn park(
-    office: &Office,
-    delivery: &Delivery,
-    reason: Reason,
-    detail: &str,
-    now: DateTime<Utc>,
-) -> anyhow::Result<()> {
-    let event = office.scribe.event(EventDraft {
-        tenant: &delivery.tenant,
-        job: Some(delivery.job),
-        at: now,
-        kind: Kind::Parked,
-        actor: Actor::Worker,
-        code: Some(reason.code()),
-        facts: Vec::new(),
-        personal: vec![("why", detail.to_owned())],
-        detail_key: DetailKey::Delivery(&delivery.key.personal_key()),
-    })?;
-    let news = office.events.of_delivery(delivery, EventKind::Parked, Some(reason.code()), now)?;
-    let outbox: Vec<_> = news.into_iter().collect();
-    let mut tx = office.db.begin().await?;
-    let held = work::park(&mut tx, Some(office.epoch), delivery.job, reason.code(), event, &outbox)
-        .await?;
-    tx.commit().await?;
-    office.queues.in_flight.leave(delivery.job);
-    if held {
-        office.metrics.parked(reason.code());
-        tracing::warn!(job.id = %delivery.job, code = reason.code(), "a job is parked");
-    }
-    Ok(())
 }
