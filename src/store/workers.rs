@@ -167,21 +167,22 @@ const RELEASE_DEAD: &str = "
     WHERE job_id = $2 AND lease_epoch = $3
 ";
 
-/// Takes a row back from a dead epoch; it is due at once, and one crash older
-/// when it is a `suspect`: it was being worked on when its worker died. Only for a row whose mail has certainly not left. False when somebody else
+/// Takes a row back from a dead epoch; it is due at `run_at`, and one crash
+/// older when it is a `suspect`: it was being worked on when its worker died.
+/// Only for a row whose mail has certainly not left. False when somebody else
 /// was first.
 pub async fn release_dead(
     tx: &mut Tx,
     job: JobId,
     dead_epoch: Epoch,
-    now: DateTime<Utc>,
+    run_at: DateTime<Utc>,
     suspect: bool,
 ) -> Result<bool, StoreError> {
     let rows = execute!(
         tx,
         "take a dead lease back",
         RELEASE_DEAD,
-        now.timestamp_micros(),
+        run_at.timestamp_micros(),
         job.0,
         dead_epoch.0,
         i64::from(suspect)

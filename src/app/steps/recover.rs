@@ -45,6 +45,15 @@ const AT_ONCE: i64 = 256;
 /// How long the rows of another host's process wait for its journal.
 const ELSEWHERE: TimeDelta = TimeDelta::minutes(15);
 
+/// When a job is tried again that was on the press at `crashes` deaths, the one
+/// at `now` included: after ten seconds, then four times as long each. So a job
+/// that ends its worker does not hold up the others, and one that only stood
+/// first in line while the worker kept dying is not there every time.
+fn rested(now: DateTime<Utc>, crashes: u32) -> DateTime<Utc> {
+    let factor = 4_i32.saturating_pow(crashes.saturating_sub(1).min(5));
+    now.checked_add_signed(TimeDelta::seconds(10) * factor).unwrap_or(now)
+}
+
 /// Settles what dead processes left behind.
 #[derive(Debug)]
 pub struct Recover {
@@ -184,7 +193,8 @@ impl Recover {
             work::park(&mut tx, Some(lease.epoch), lease.job, code, event, &outbox).await?;
             office.metrics.parked(code);
         } else {
-            workers::release_dead(&mut tx, lease.job, lease.epoch, now, suspect).await?;
+            let run_at = if suspect { rested(now, crashes) } else { now };
+            workers::release_dead(&mut tx, lease.job, lease.epoch, run_at, suspect).await?;
         }
         tx.commit().await?;
         Ok(())
