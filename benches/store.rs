@@ -43,8 +43,8 @@ const LOAD: &str = "
     WITH base AS (
         SELECT n,
                (EXTRACT(EPOCH FROM TIMESTAMPTZ '2026-10-02 00:00:00+00') * 1000)::BIGINT
-                   + n * 4233600000::BIGINT / $1 AS ms
-        FROM generate_series($2, $3) AS n
+                   + n * 4233600000::BIGINT / CAST($1 AS BIGINT) AS ms
+        FROM generate_series(CAST($2 AS BIGINT), CAST($3 AS BIGINT)) AS n
     ),
     ids AS (
         SELECT n, ms, (lpad(to_hex(ms), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid AS id,
@@ -203,15 +203,16 @@ async fn claims(office: &Office, conn: &mut PgConnection) {
             .len()
     };
     let mut cursor = String::new();
+    let mut warm = 0;
     for _ in 0..WARM_UP {
-        claim(&mut cursor).await;
+        warm += claim(&mut cursor).await;
     }
     let last = Meter::read(conn).await;
     let mut claimed = 0;
-    for _ in 0..ROUNDS {
+    // The last ones of a tenant may be fewer than its share.
+    while warm + claimed < (WARM_UP + ROUNDS) * BATCH {
         claimed += claim(&mut cursor).await;
     }
-    assert_eq!(claimed, ROUNDS * BATCH, "every row was claimed");
     lap(conn, "claim", last, claimed).await;
 }
 

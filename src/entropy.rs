@@ -25,15 +25,25 @@ pub struct NoEntropy;
 pub struct Entropy(Arc<Mutex<Source>>);
 
 enum Source {
-    System { pool: Zeroizing<[u8; 32]>, draws: u64, last_id: u128 },
+    System { pool: Zeroizing<[u8; 32]>, draws: u64, names: Names, last_id: u128 },
     Seeded { rng: Box<ChaCha20Rng>, last_id: u128 },
 }
+
+/// Ids are unique, but no secrets: one draw serves [`NAMES`] of them.
+struct Names {
+    rng: ChaCha20Rng,
+    left: u32,
+}
+
+/// Ids made from one draw.
+const NAMES: u32 = 64;
 
 impl Entropy {
     /// Draws from the operating system, mixed into an erasing pool.
     pub fn from_os() -> Result<Self, NoEntropy> {
         let pool = Zeroizing::new(os_bytes()?);
-        Ok(Self(Arc::new(Mutex::new(Source::System { pool, draws: 0, last_id: 0 }))))
+        let names = Names { rng: ChaCha20Rng::from_seed([0; 32]), left: 0 };
+        Ok(Self(Arc::new(Mutex::new(Source::System { pool, draws: 0, names, last_id: 0 }))))
     }
 
     /// Replays the same bytes for the same number; for tests only.
@@ -67,10 +77,22 @@ impl Entropy {
     /// by this source: ids of one process sort in the order of their making,
     /// even when the clock stands still or runs back.
     pub fn id(&self, now: DateTime<Utc>) -> Result<Uuid, NoEntropy> {
-        let random = self.array::<10>()?;
+        let mut random = [0; 10];
+        let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *source {
+            Source::Seeded { rng, .. } => rng.fill_bytes(&mut random),
+            Source::System { pool, draws, names, .. } => {
+                if names.left == 0 {
+                    let mut seed = stir(pool, draws)?;
+                    *names = Names { rng: ChaCha20Rng::from_seed(seed), left: NAMES };
+                    seed.zeroize();
+                }
+                names.left = names.left.saturating_sub(1);
+                names.rng.fill_bytes(&mut random);
+            }
+        }
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         let fresh = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-        let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (Source::System { last_id, .. } | Source::Seeded { last_id, .. }) = &mut *source;
         if fresh.as_u128() > *last_id {
             *last_id = fresh.as_u128();

@@ -149,8 +149,15 @@ pub struct Queues {
     pub in_flight: Arc<InFlight>,
 }
 
-/// Sealed jobs waiting for their commit, at the most: some 8 MB.
-const PRESSED_MAX: usize = 128;
+/// Bytes of sealed jobs waiting for their commit; one chunk more may come.
+const PRESSED_MAX: usize = 6 << 20;
+
+/// What a sealed job weighs: its bytes, and never so little that a commit has
+/// more than 128 rows.
+fn weight(one: &Pressed) -> usize {
+    let mail = one.mail.as_ref().map_or(0, |(mail, _)| mail.len());
+    one.artifact.len().saturating_add(mail).max(32 << 10)
+}
 
 impl Queues {
     /// Empty queues of the configured size.
@@ -158,7 +165,7 @@ impl Queues {
         let work = &config.work;
         Self {
             ready: FairQueue::new(),
-            pressed: Queue::new(PRESSED_MAX),
+            pressed: Queue::weighed(PRESSED_MAX, weight),
             letters: Queue::new(work.in_flight),
             test_letters: Queue::new(work.in_flight),
             done: Queue::new(work.in_flight),

@@ -19,50 +19,79 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// First in, first out, up to a capacity.
+/// First in, first out, up to a capacity. Items count one each, or what their
+/// queue says they weigh.
 #[derive(Debug)]
 pub struct Queue<T> {
-    items: Mutex<VecDeque<T>>,
+    line: Mutex<Line<T>>,
     capacity: usize,
+    weigh: fn(&T) -> usize,
     arrived: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Line<T> {
+    items: VecDeque<T>,
+    weight: usize,
 }
 
 impl<T> Queue<T> {
     /// An empty queue; `capacity` is what producers look at with [`Self::room`].
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self {
-            items: Mutex::new(VecDeque::new()),
-            capacity,
-            arrived: Arc::new(Notify::new()),
-        })
+        Self::weighed(capacity, |_| 1)
+    }
+
+    /// An empty queue whose items are not alike: `capacity`, room and what is
+    /// taken are in the unit of `weigh`.
+    pub fn weighed(capacity: usize, weigh: fn(&T) -> usize) -> Arc<Self> {
+        let line = Mutex::new(Line { items: VecDeque::new(), weight: 0 });
+        Arc::new(Self { line, capacity, weigh, arrived: Arc::new(Notify::new()) })
+    }
+
+    fn weight(&self, items: &[T]) -> usize {
+        items.iter().map(self.weigh).fold(0, usize::saturating_add)
     }
 
     /// How many items fit. A producer that was told so may add as many; several
     /// producers at once may overshoot by what each was told.
     pub fn room(&self) -> usize {
-        self.capacity.saturating_sub(lock(&self.items).len())
+        self.capacity.saturating_sub(lock(&self.line).weight)
     }
 
     /// Adds items at the end and wakes whoever waits.
     pub fn push(&self, new: impl IntoIterator<Item = T>) {
-        lock(&self.items).extend(new);
+        let new: Vec<T> = new.into_iter().collect();
+        let mut line = lock(&self.line);
+        line.weight = line.weight.saturating_add(self.weight(&new));
+        line.items.extend(new);
+        drop(line);
         self.arrived.notify_one();
     }
 
     /// Puts items back to the front, in their order: their step failed.
     pub fn put_back(&self, items: Vec<T>) {
-        let mut queue = lock(&self.items);
+        let mut line = lock(&self.line);
+        line.weight = line.weight.saturating_add(self.weight(&items));
         for item in items.into_iter().rev() {
-            queue.push_front(item);
+            line.items.push_front(item);
         }
     }
 
-    /// Takes up to `most` items.
+    /// Takes up to `most` items, or one that weighs more.
     pub fn take(&self, most: usize) -> Vec<T> {
-        let mut queue = lock(&self.items);
-        let count = most.min(queue.len());
-        let taken = queue.drain(..count).collect();
-        if !queue.is_empty() {
+        let mut line = lock(&self.line);
+        let mut weight: usize = 0;
+        let mut taken = Vec::new();
+        while let Some(next) = line.items.front() {
+            let more = weight.saturating_add((self.weigh)(next));
+            if more > most && !taken.is_empty() {
+                break;
+            }
+            weight = more;
+            taken.extend(line.items.pop_front());
+        }
+        line.weight = line.weight.saturating_sub(weight);
+        if !line.items.is_empty() {
             self.arrived.notify_one();
         }
         taken
@@ -70,7 +99,7 @@ impl<T> Queue<T> {
 
     /// How many items wait.
     pub fn len(&self) -> usize {
-        lock(&self.items).len()
+        lock(&self.line).items.len()
     }
 
     /// Whether nothing waits.
@@ -282,6 +311,17 @@ mod tests {
         queue.put_back(taken);
         assert_eq!(queue.take(9), [1, 2, 3], "the order is kept");
         assert_eq!(queue.room(), 4, "and the room is free again");
+    }
+
+    #[test]
+    fn what_is_heavy_counts_for_more() {
+        let queue = Queue::weighed(10, |item: &usize| *item);
+        queue.push([3, 3, 9, 1]);
+        assert_eq!(queue.room(), 0, "sixteen of ten");
+        assert_eq!(queue.take(7), [3, 3], "the next would be too much");
+        assert_eq!(queue.room(), 0, "ten of ten");
+        assert_eq!(queue.take(7), [9], "too heavy for any hand, and taken alone");
+        assert_eq!((queue.room(), queue.len()), (9, 1), "one is left");
     }
 
     #[test]

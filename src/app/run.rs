@@ -84,7 +84,10 @@ pub fn work_services(
     for slot in 0..press_threads(office) {
         services.push(Box::new(PressStep::new(Arc::clone(office), slot)));
     }
-    services.push(Box::new(Commit(Arc::clone(office))));
+    // One writes its bytes while the other one's rows are committed.
+    for _ in 0..COMMITS {
+        services.push(Box::new(Commit(Arc::clone(office))));
+    }
     for carrier in carriers {
         let queue = Arc::clone(&office.queues.letters);
         services.push(Box::new(Carry::new(Arc::clone(office), queue, carrier)));
@@ -95,6 +98,9 @@ pub fn work_services(
     services.extend(post::services(office)?);
     Ok(services)
 }
+
+/// Batches of sealed jobs that become durable at the same time.
+const COMMITS: usize = 2;
 
 fn press_threads(office: &Office) -> u64 {
     let threads = match office.config.work.render_threads {

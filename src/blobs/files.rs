@@ -17,6 +17,7 @@ use std::{
     collections::VecDeque,
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write},
+    num::NonZero,
     ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -25,6 +26,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use rustix::fs::{Advice, fadvise};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{Appended, BlobError, HEADER, batch_length, file_name, header, places, segment_of};
@@ -262,6 +264,10 @@ impl Pen {
             .collect();
         write_all(&segment.file, &mut slices).map_err(BlobError::disk("write a segment"))?;
         segment.file.sync_data().map_err(BlobError::disk("sync a segment"))?;
+        // Sealed bytes are read once, days later, if at all: the memory they
+        // would take in the system's cache is better used by the database.
+        let length = NonZero::new(run.iter().map(|one| batch_length(&one.batch)).sum());
+        let _only_advice = fadvise(&segment.file, offset, length, Advice::DontNeed);
         if segment.len == 0 {
             sync_folder(&self.folder)?;
         }

@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// Jobs of one commit, at the most: their sealed bytes are in memory.
-const BATCH_MAX: usize = 128;
+/// Bytes of one commit, at the most, unless one job has more; with the least
+/// weight of a job that is 128 jobs.
+const BATCH_MAX: usize = 4 << 20;
 /// Below this many, a commit under backlog waits for company.
 const COMPANY: usize = 32;
 

@@ -35,7 +35,7 @@ use crate::{
 
 /// Jobs claimed at once, at the most.
 const CLAIM_MAX: usize = 256;
-/// Of one tenant.
+/// Of one tenant, while others may have work too, at the least.
 const CLAIM_PER_TENANT: i64 = 64;
 
 /// Takes due work from the books.
@@ -69,13 +69,13 @@ impl Feed {
             office.epoch,
             now,
             &[Step::Seal, Step::Send],
-            CLAIM_PER_TENANT,
+            CLAIM_PER_TENANT.max(i64::try_from(room / 2).unwrap_or(i64::MAX)),
             i64::try_from(room).unwrap_or(i64::MAX),
             &mut self.cursor,
         )
         .await?;
         tx.commit().await?;
-        self.more = claimed.len() >= room;
+        self.more = !claimed.is_empty();
         if claimed.is_empty() {
             return Ok(Tick::Idle);
         }

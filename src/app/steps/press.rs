@@ -88,7 +88,7 @@ struct Keys {
 
 async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
     let chunk = office.config.work.render_chunk;
-    if office.queues.pressed.room() < chunk {
+    if office.queues.pressed.room() == 0 {
         return Ok(Tick::Idle);
     }
     let now = office.clock.now();
