@@ -94,15 +94,24 @@ async fn main() {
     }
 }
 
+/// Loads, and puts checkpoints off: after one, the first change of a page writes
+/// the whole page ahead, and which pages those are would be a matter of luck.
 async fn load(conn: &mut PgConnection, size: i64) {
+    for set in [
+        "ALTER SYSTEM SET max_wal_size = '16GB'",
+        "ALTER SYSTEM SET checkpoint_timeout = '1h'",
+        "SELECT pg_reload_conf()",
+        "CHECKPOINT",
+    ] {
+        sqlx::query(set).execute(&mut *conn).await.unwrap();
+    }
     let mut from = 1;
     while from <= size {
         let to = size.min(from + 99_999);
         sqlx::query(LOAD).bind(size).bind(from).bind(to).execute(&mut *conn).await.unwrap();
         from = to + 1;
     }
-    sqlx::query("VACUUM ANALYZE").execute(&mut *conn).await.unwrap();
-    sqlx::query("CHECKPOINT").execute(conn).await.unwrap();
+    sqlx::query("VACUUM ANALYZE").execute(conn).await.unwrap();
 }
 
 /// What the server has used so far.
@@ -179,7 +188,48 @@ async fn bench(office: &Office, conn: &mut PgConnection) {
     }
     lap(conn, "dispatched", last, jobs).await;
     claims(office, conn).await;
+    for (name, sql) in PARTS {
+        let last = Meter::read(conn).await;
+        for round in 0..ROUNDS {
+            let from = (round * BATCH) as i64;
+            let rows = sqlx::query(sql).bind(from).bind(from + BATCH as i64 - 1);
+            rows.execute(&mut *conn).await.unwrap();
+        }
+        lap(conn, name, last, jobs).await;
+    }
+    after_a_checkpoint(office, conn).await;
 }
+
+async fn after_a_checkpoint(office: &Office, conn: &mut PgConnection) {
+    let batches: Vec<Vec<NewJob>> = (0..ROUNDS)
+        .map(|round| (0..BATCH).map(|n| office.leased("bench", &format!("p{round}-{n}"))).collect())
+        .collect();
+    sqlx::query("CHECKPOINT").execute(&mut *conn).await.unwrap();
+    let last = Meter::read(conn).await;
+    for batch in &batches {
+        office.accept(batch).await;
+    }
+    lap(conn, "accept, right after a checkpoint", last, ROUNDS * BATCH).await;
+}
+
+/// What grows by its nature, alone: keys without any order.
+const PARTS: [(&str, &str); 2] = [
+    (
+        "  dedupe",
+        "INSERT INTO dedupe (print, payload_mac, job_id)
+         SELECT decode(md5('d' || n), 'hex'), decode(md5('e' || n), 'hex'), gen_random_uuid()
+         FROM generate_series(CAST($1 AS BIGINT), CAST($2 AS BIGINT)) AS n",
+    ),
+    (
+        "  evidence",
+        "INSERT INTO evidence (job_id, tenant, channel, recipient_index, number, transaction_day,
+                               amount_minor, currency, counterparty_index, evidence_year)
+         SELECT ('01a1fb90-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 't' || (n % 50),
+                'email', decode(md5('r' || n), 'hex'), 'N-' || n, 20779, n * 10, 'JPY',
+                decode(md5('c' || n), 'hex'), 2026
+         FROM generate_series(CAST($1 AS BIGINT), CAST($2 AS BIGINT)) AS n",
+    ),
+];
 
 async fn finish(office: &Office, batch: &[NewJob]) {
     let sent: Vec<_> = batch.iter().map(|job| office.dispatched(job)).collect();

@@ -36,7 +36,7 @@ port = $1
 unix_socket_directories = '$dir'
 shared_buffers = ${KAKITOME_TEST_PG_BUFFERS:-64MB}
 max_connections = 200
-wal_compression = on
+wal_compression = lz4
 max_wal_size = 512MB
 logging_collector = off
 CONF
