@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{Api, Problem, Receipt, Taken};
 use crate::{
     domain::{
+        event::EventKind,
         ids::{JobId, TenantId},
         log::{Actor, Kind},
         refusal::Refusal,
@@ -28,6 +29,7 @@ use crate::{
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
         links,
+        outbox::News,
         work::{self, CancelAnswer},
     },
 };
@@ -163,7 +165,19 @@ pub(super) async fn cancel(
     // The tenant is checked in the transaction that acts.
     let row = find(&mut tx, &caller.tenant, job).await?;
     let personal = dossier::personal(&api.parts.keys, &row).await.ok();
-    let news = api.parts.announce.cancelled(&caller.tenant, job, personal.as_ref(), now);
+    let news = api.parts.announce.announce(&News {
+        kind: EventKind::Cancelled,
+        tenant: &caller.tenant,
+        job: Some(job),
+        key: personal.as_ref().map(|personal| personal.key.as_str()),
+        reference: personal.as_ref().and_then(|personal| personal.reference.as_deref()),
+        code: None,
+        at: now,
+    });
+    let news = news.unwrap_or_else(|error| {
+        tracing::error!(job.id = %job, "a result event could not be sealed: {error}");
+        None
+    });
     let outbox: Vec<_> = news.into_iter().collect();
     let answer = work::cancel(&mut tx, job, now, event, &outbox).await;
     match answer.map_err(|error| away(&error))? {

@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::body::Bytes;
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
 use kakitome::{
@@ -18,9 +17,9 @@ use kakitome::{
     clock::{Clock as _, HandClock},
     crypto::CryptoError,
     domain::{
+        event::EventKind,
         ids::{Epoch, JobId, TenantId},
         log::{Actor, Kind},
-        personal::Personal,
         refusal::{Refusal, Refused},
     },
     entropy::Entropy,
@@ -30,7 +29,7 @@ use kakitome::{
         keyring::{KeyRing, MasterKey},
         ledger::{self, EventDraft, EventRow, Scribe, StoredEvent},
         links::{self, LinkRow},
-        outbox::OutboxRow,
+        outbox::{Announce, News, OutboxRow},
         retention::{self, PurgeJob},
         work,
     },
@@ -89,30 +88,17 @@ impl gateway::Meter for Ear {
 
 struct Herald(Arc<Ear>);
 
-impl gateway::Announce for Herald {
-    fn opened(
-        &self,
-        _: &TenantId,
-        job: JobId,
-        personal: &Personal,
-        _: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError> {
-        assert!(!personal.key.is_empty(), "the sender's key belongs into the event");
+impl Announce for Herald {
+    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
+        if news.kind != EventKind::Opened {
+            return Ok(None);
+        }
+        let key = news.key.unwrap_or_default();
+        assert!(!key.is_empty(), "the sender's key belongs into the event");
         self.0.first_opens.fetch_add(1, Ordering::SeqCst);
         let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
-        Ok(Some(OutboxRow { id, job: Some(job), routing_key: "delivery.opened".into(), sealed }))
-    }
-}
-
-impl api::Announce for Herald {
-    fn cancelled(
-        &self,
-        _: &TenantId,
-        _: JobId,
-        _: Option<&Personal>,
-        _: DateTime<Utc>,
-    ) -> Option<OutboxRow> {
-        None
+        let routing_key = "delivery.opened".into();
+        Ok(Some(OutboxRow { id, job: news.job, routing_key, sealed }))
     }
 }
 
