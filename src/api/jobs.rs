@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::{Api, Problem, Receipt, Taken};
 use crate::{
+    crypto::CryptoError,
     domain::{
         event::EventKind,
         ids::{JobId, TenantId},
@@ -118,6 +119,12 @@ fn away(error: &StoreError) -> Problem {
     Refusal::TryLater.into()
 }
 
+/// A cancellation that cannot be told is not done: the sender may ask again.
+fn unsealed(error: CryptoError) -> Problem {
+    tracing::error!(error = %error, "a result event could not be sealed");
+    Refusal::TryLater.into()
+}
+
 /// `GET /v1/jobs/{id}`.
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -174,11 +181,7 @@ pub(super) async fn cancel(
         code: None,
         at: now,
     });
-    let news = news.unwrap_or_else(|error| {
-        tracing::error!(job.id = %job, "a result event could not be sealed: {error}");
-        None
-    });
-    let outbox: Vec<_> = news.into_iter().collect();
+    let outbox: Vec<_> = news.map_err(unsealed)?.into_iter().collect();
     let answer = work::cancel(&mut tx, job, now, event, &outbox).await;
     match answer.map_err(|error| away(&error))? {
         CancelAnswer::Cancelled => {

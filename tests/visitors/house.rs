@@ -86,16 +86,21 @@ impl gateway::Meter for Ear {
     }
 }
 
-struct Herald(Arc<Ear>);
+/// Makes events until the breaker is at `announce`.
+struct Herald {
+    ear: Arc<Ear>,
+    breaker: Arc<Breaker>,
+}
 
 impl Announce for Herald {
     fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
+        self.breaker.check("announce").map_err(|Blown| CryptoError::NoEntropy)?;
         if news.kind != EventKind::Opened {
             return Ok(None);
         }
         let key = news.key.unwrap_or_default();
         assert!(!key.is_empty(), "the sender's key belongs into the event");
-        self.0.first_opens.fetch_add(1, Ordering::SeqCst);
+        self.ear.first_opens.fetch_add(1, Ordering::SeqCst);
         let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
         let routing_key = "delivery.opened".into();
         Ok(Some(OutboxRow { id, job: news.job, routing_key, sealed }))
@@ -200,6 +205,7 @@ impl House {
         let blobs = Blobs::files(folder.path().join("seg"), 1 << 30, entropy.clone()).unwrap();
         let scribe = Scribe::new(entropy.clone());
         let ear = Arc::new(Ear::default());
+        let herald = Arc::new(Herald { ear: ear.clone(), breaker: breaker.clone() });
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());
@@ -215,7 +221,7 @@ impl House {
             clock: clock.clone(),
             scribe: scribe.clone(),
             tenants: Arc::new(Names),
-            announce: Arc::new(Herald(ear.clone())),
+            announce: herald.clone(),
             meter: ear.clone(),
         };
         let gateway = Gateway::new(&settings, parts).unwrap();
@@ -231,7 +237,7 @@ impl House {
             clock: clock.clone(),
             scribe: scribe.clone(),
             desk: Arc::new(Counter(counter)),
-            announce: Arc::new(Herald(ear.clone())),
+            announce: herald,
             tokens: api::Tokens::default()
                 .with(tenant("acme"), ACME.as_bytes())
                 .with(tenant("other"), OTHER.as_bytes()),
