@@ -17,7 +17,9 @@ use serde::Serialize;
 
 use super::{Api, Problem, Receipt, Taken};
 use crate::{
+    crypto::CryptoError,
     domain::{
+        event::EventKind,
         ids::{JobId, TenantId},
         log::{Actor, Kind},
         refusal::Refusal,
@@ -28,6 +30,7 @@ use crate::{
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
         links,
+        outbox::News,
         work::{self, CancelAnswer},
     },
 };
@@ -116,6 +119,12 @@ fn away(error: &StoreError) -> Problem {
     Refusal::TryLater.into()
 }
 
+/// A cancellation that cannot be told is not done: the sender may ask again.
+fn unsealed(error: CryptoError) -> Problem {
+    tracing::error!(error = %error, "a result event could not be sealed");
+    Refusal::TryLater.into()
+}
+
 /// `GET /v1/jobs/{id}`.
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -163,8 +172,16 @@ pub(super) async fn cancel(
     // The tenant is checked in the transaction that acts.
     let row = find(&mut tx, &caller.tenant, job).await?;
     let personal = dossier::personal(&api.parts.keys, &row).await.ok();
-    let news = api.parts.announce.cancelled(&caller.tenant, job, personal.as_ref(), now);
-    let outbox: Vec<_> = news.into_iter().collect();
+    let news = api.parts.announce.announce(&News {
+        kind: EventKind::Cancelled,
+        tenant: &caller.tenant,
+        job: Some(job),
+        key: personal.as_ref().map(|personal| personal.key.as_str()),
+        reference: personal.as_ref().and_then(|personal| personal.reference.as_deref()),
+        code: None,
+        at: now,
+    });
+    let outbox: Vec<_> = news.map_err(unsealed)?.into_iter().collect();
     let answer = work::cancel(&mut tx, job, now, event, &outbox).await;
     match answer.map_err(|error| away(&error))? {
         CancelAnswer::Cancelled => {

@@ -28,7 +28,6 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use bytes::BytesMut;
-use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, future::BoxFuture};
 
 pub use callers::{Allowance, Tokens};
@@ -39,10 +38,9 @@ use crate::{
     clock::SharedClock,
     domain::{
         ids::{JobId, TenantId},
-        personal::Personal,
         refusal::{Refusal, Refused},
     },
-    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
+    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
 
 /// What takes jobs on the books; the application makes it of intake.
@@ -74,18 +72,6 @@ pub enum Taken {
     Accepted,
     /// The same job came before; nothing was done again.
     Duplicate,
-}
-
-/// Makes the result event of a cancellation, where the tenant asked for it.
-pub trait Announce: Send + Sync {
-    /// The row for the outbox; `None` when nobody wants to know.
-    fn cancelled(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        personal: Option<&Personal>,
-        at: DateTime<Utc>,
-    ) -> Option<OutboxRow>;
 }
 
 /// Bounds of the interface.

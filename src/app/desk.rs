@@ -4,21 +4,17 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
-use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
-use super::{Chain, events::Told, office::Office, steps::feed};
+use super::{Chain, office::Office, steps::feed};
 use crate::{
     api,
     config::Role,
     domain::{
-        event::EventKind,
-        ids::{JobId, TenantId},
-        personal::Personal,
+        ids::TenantId,
         refusal::{Refusal, Refused},
     },
     intake::desk::{Desk, Incoming, Verdict},
-    store::outbox::OutboxRow,
 };
 
 /// The desk of this office.
@@ -126,32 +122,5 @@ impl api::Desk for OfficeDesk {
                 None => Err(Refused::from(Refusal::TryLater)),
             }
         })
-    }
-}
-
-impl api::Announce for OfficeDesk {
-    fn cancelled(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        personal: Option<&Personal>,
-        at: DateTime<Utc>,
-    ) -> Option<OutboxRow> {
-        let told = Told {
-            kind: EventKind::Cancelled,
-            tenant,
-            job: Some(job),
-            key: personal.map(|personal| personal.key.as_str()),
-            reference: personal.and_then(|personal| personal.reference.as_deref()),
-            code: None,
-            at,
-        };
-        match self.office.events.make(&told) {
-            Ok(row) => row,
-            Err(error) => {
-                tracing::error!(job.id = %job, "a result event could not be sealed: {error}");
-                None
-            }
-        }
     }
 }

@@ -12,11 +12,10 @@ use crate::{
     crypto::{CryptoError, Key, wrap},
     domain::{
         event::{EventKind, ResultEvent},
-        ids::{EventId, JobId, TenantId},
+        ids::EventId,
     },
     entropy::Entropy,
-    intake::desk::{Announce, News},
-    store::outbox::OutboxRow,
+    store::outbox::{Announce, News, OutboxRow},
 };
 
 /// Makes result events.
@@ -27,55 +26,10 @@ pub struct EventMaker {
     entropy: Entropy,
 }
 
-/// What is told about one delivery.
-#[derive(Clone, Debug)]
-pub struct Told<'a> {
-    /// Which event.
-    pub kind: EventKind,
-    /// Whose.
-    pub tenant: &'a TenantId,
-    /// Which job.
-    pub job: Option<JobId>,
-    /// The sender's key, where it is at hand.
-    pub key: Option<&'a str>,
-    /// The sender's reference, where it is at hand.
-    pub reference: Option<&'a str>,
-    /// The reason or refusal code.
-    pub code: Option<&'static str>,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
 impl EventMaker {
     /// Seals events under `key`, the outbox key of the key store.
     pub fn new(config: Arc<Config>, key: Arc<Key>, entropy: Entropy) -> Self {
         Self { config, key, entropy }
-    }
-
-    /// The outbox row of an event, when a broker is configured and the tenant
-    /// asked for it.
-    pub fn make(&self, told: &Told<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        let tenant = self.config.tenants.get(told.tenant);
-        let wanted = tenant.is_some_and(|tenant| tenant.wants(told.kind.word()));
-        if self.config.broker.is_none() || !wanted {
-            return Ok(None);
-        }
-        let id = EventId(self.entropy.id(told.at)?);
-        let event = ResultEvent {
-            id,
-            kind: told.kind,
-            tenant: told.tenant.clone(),
-            job: told.job,
-            key: told.key.map(str::to_owned),
-            at: told.at,
-            code: told.code,
-            reference: told.reference.map(str::to_owned),
-            // Instants of one delivery's events grow, so they order it.
-            sequence: u64::try_from(told.at.timestamp_micros()).unwrap_or(0),
-        };
-        let body = Zeroizing::new(event.to_json());
-        let sealed = wrap::wrap(&self.key, id.0.as_bytes(), &body, &self.entropy)?;
-        Ok(Some(OutboxRow { id: id.0, job: told.job, routing_key: event.routing_key(), sealed }))
     }
 
     /// The event of a delivery in memory.
@@ -86,7 +40,7 @@ impl EventMaker {
         code: Option<&'static str>,
         at: DateTime<Utc>,
     ) -> Result<Option<OutboxRow>, CryptoError> {
-        self.make(&Told {
+        self.announce(&News {
             kind,
             tenant: &delivery.tenant,
             job: Some(delivery.job),
@@ -104,15 +58,28 @@ impl EventMaker {
 }
 
 impl Announce for EventMaker {
+    /// Nobody hears of anything where no broker is configured.
     fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        self.make(&Told {
-            kind: news.event,
-            tenant: news.tenant,
+        let tenant = self.config.tenants.get(news.tenant);
+        let wanted = tenant.is_some_and(|tenant| tenant.wants(news.kind.word()));
+        if self.config.broker.is_none() || !wanted {
+            return Ok(None);
+        }
+        let id = EventId(self.entropy.id(news.at)?);
+        let event = ResultEvent {
+            id,
+            kind: news.kind,
+            tenant: news.tenant.clone(),
             job: news.job,
-            key: news.key,
-            reference: news.reference,
-            code: news.code,
+            key: news.key.map(str::to_owned),
             at: news.at,
-        })
+            code: news.code,
+            reference: news.reference.map(str::to_owned),
+            // Instants of one delivery's events grow, so they order it.
+            sequence: u64::try_from(news.at.timestamp_micros()).unwrap_or(0),
+        };
+        let body = Zeroizing::new(event.to_json());
+        let sealed = wrap::wrap(&self.key, id.0.as_bytes(), &body, &self.entropy)?;
+        Ok(Some(OutboxRow { id: id.0, job: news.job, routing_key: event.routing_key(), sealed }))
     }
 }

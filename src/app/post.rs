@@ -8,7 +8,6 @@ use chrono::{DateTime, NaiveTime, Utc};
 use futures::future::BoxFuture;
 
 use super::{
-    events::Told,
     office::{Office, TEST_PARTNER},
     partner::{PrintPartner, Script},
     worker::{Service, Tick, TickFuture},
@@ -17,13 +16,12 @@ use crate::{
     blobs::BlobError,
     config::{self, ManifestEncoding, Tenant},
     crypto::{
-        CryptoError,
         delivery::{DeliveryKey, artifact_aad},
         stream,
     },
     dispatch::postal::{
-        self, Announce, Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, News, OpenFault,
-        OpenPiece, OpenedPiece, PostRoom, PostSettings, PrintOptions, Silent,
+        self, Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, OpenFault, OpenPiece,
+        OpenedPiece, PostRoom, PostSettings, PrintOptions, Silent,
     },
     domain::{
         calendar::{
@@ -34,7 +32,7 @@ use crate::{
         personal::Personal,
     },
     intake::desk::service_of,
-    store::{jobs::JobRow, keyring::KeyError, outbox::OutboxRow},
+    store::{jobs::JobRow, keyring::KeyError},
 };
 
 /// Letters of one batch, at the most.
@@ -142,7 +140,7 @@ fn room(
         epoch: office.epoch,
         scribe: office.scribe.clone(),
         opener: Arc::new(Opener(Arc::clone(office))),
-        announce: Arc::new(Herald(Arc::clone(office))),
+        announce: Arc::new(office.events.clone()),
         settings,
     });
     let pause = Duration::from_secs(1);
@@ -235,23 +233,6 @@ impl OpenPiece for Opener {
                 key.open_personal(job.id, personal).map_err(|_| OpenFault::Unreadable)?;
             let personal = Personal::from_bytes(&personal).map_err(|_| OpenFault::Unreadable)?;
             Ok(OpenedPiece { pdf, personal })
-        })
-    }
-}
-
-/// Tells senders about their letters.
-struct Herald(Arc<Office>);
-
-impl Announce for Herald {
-    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        self.0.events.make(&Told {
-            kind: news.kind,
-            tenant: news.tenant,
-            job: Some(news.job),
-            key: news.key,
-            reference: news.reference,
-            code: news.code,
-            at: news.at,
         })
     }
 }

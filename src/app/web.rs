@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 
 use super::{
     desk::OfficeDesk,
-    events::Told,
     metrics::Metrics,
     office::Office,
     operations::Check,
@@ -20,16 +19,9 @@ use super::{
 use crate::{
     api,
     config::{Config, Tenant},
-    crypto::CryptoError,
-    domain::{
-        calendar::retention::RetentionClock,
-        event::EventKind,
-        ids::{JobId, TenantId},
-        personal::Personal,
-    },
+    domain::{calendar::retention::RetentionClock, ids::TenantId},
     gateway::{self, Gateway, GatewaySettings, TenantDisplay},
     retention::{self, DbWitness, Retention, RetentionParts, RetentionSettings, TenantRules},
-    store::outbox::OutboxRow,
 };
 
 /// How old an empty segment must be before it goes: longer than any batch can
@@ -48,7 +40,6 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
         trusted_proxies: office.config.office.trusted_proxies.clone(),
         limits: gateway::Limits::default(),
     };
-    let face = Arc::new(Face(Arc::clone(office)));
     let gateway = Gateway::new(
         &settings,
         gateway::Parts {
@@ -57,8 +48,8 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
             blobs: office.blobs.clone(),
             clock: Arc::clone(&office.clock),
             scribe: office.scribe.clone(),
-            tenants: face.clone(),
-            announce: face,
+            tenants: Arc::new(Face(Arc::clone(office))),
+            announce: Arc::new(office.events.clone()),
             meter: Arc::new(Meter(Arc::clone(&office.metrics))),
         },
     )?;
@@ -93,8 +84,8 @@ pub fn api(office: &Arc<Office>, desk: Arc<OfficeDesk>) -> anyhow::Result<Router
         keys: office.keys.clone(),
         clock: Arc::clone(&office.clock),
         scribe: office.scribe.clone(),
-        desk: desk.clone(),
-        announce: desk,
+        desk,
+        announce: Arc::new(office.events.clone()),
         tokens,
         limits: api::Limits::default(),
         answered: Arc::new(move |route, status| metrics.http(route, status)),
@@ -114,7 +105,7 @@ pub fn retention(office: &Arc<Office>) -> Retention {
             .witness
             .clone()
             .unwrap_or_else(|| Arc::new(DbWitness::new(office.db.clone()))),
-        announce: Arc::new(Face(Arc::clone(office))),
+        announce: Arc::new(office.events.clone()),
         settings: retention_settings(&office.config),
     })
 }
@@ -192,7 +183,7 @@ pub fn readiness(office: &Arc<Office>) -> Vec<Check> {
     ]
 }
 
-/// The office as the recipients' pages and retention see it.
+/// The office as the recipients' pages see it.
 struct Face(Arc<Office>);
 
 impl gateway::TenantDirectory for Face {
@@ -204,40 +195,6 @@ impl gateway::TenantDirectory for Face {
             contact: known.contact.clone(),
             zone: known.zone(),
         }
-    }
-}
-
-impl gateway::Announce for Face {
-    fn opened(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        personal: &Personal,
-        at: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError> {
-        self.0.events.make(&Told {
-            kind: EventKind::Opened,
-            tenant,
-            job: Some(job),
-            key: Some(&personal.key),
-            reference: personal.reference.as_deref(),
-            code: None,
-            at,
-        })
-    }
-}
-
-impl retention::Announce for Face {
-    fn announce(&self, news: &retention::News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        self.0.events.make(&Told {
-            kind: news.kind,
-            tenant: news.tenant,
-            job: Some(news.job),
-            key: None,
-            reference: None,
-            code: news.code,
-            at: news.at,
-        })
     }
 }
 

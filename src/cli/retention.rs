@@ -6,15 +6,10 @@ use serde_json::json;
 
 use super::{ConfigArg, Failure, Outcome, context::Context, print};
 use crate::{
-    app::{
-        build,
-        events::{EventMaker, Told},
-        web,
-    },
-    crypto::CryptoError,
-    domain::{ids::JobId, reason::Reason},
-    retention::{self, Announce, DbWitness, Done, News, RetentionParts, Tick},
-    store::{ledger::Scribe, outbox::OutboxRow},
+    app::{build, events::EventMaker, web},
+    domain::ids::JobId,
+    retention::{self, DbWitness, Done, RetentionParts, Tick},
+    store::ledger::Scribe,
 };
 
 /// Ticks of one run; each is bounded, and what is left is due the next time.
@@ -191,24 +186,7 @@ async fn open(context: &Context) -> anyhow::Result<retention::Retention> {
         clock: Arc::clone(&context.clock),
         entropy: context.entropy.clone(),
         scribe: Scribe::new(context.entropy.clone()),
-        announce: Arc::new(Announcer(events)),
+        announce: Arc::new(events),
         settings: web::retention_settings(&context.config),
     }))
-}
-
-/// Tells senders, through the outbox of the running office.
-struct Announcer(EventMaker);
-
-impl Announce for Announcer {
-    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        self.0.make(&Told {
-            kind: news.kind,
-            tenant: news.tenant,
-            job: Some(news.job),
-            key: None,
-            reference: None,
-            code: news.code.and_then(Reason::parse).map(Reason::code),
-            at: news.at,
-        })
-    }
 }

@@ -31,11 +31,12 @@ use super::{
 };
 use crate::{
     crypto::{LinkToken, Lookup, prints},
-    domain::{locale::Locale, log::Kind},
+    domain::{event::EventKind, locale::Locale, log::Kind},
     store::{
         StoreError,
         dossier::{self, DossierError},
         links,
+        outbox::News,
     },
 };
 
@@ -213,9 +214,15 @@ impl Inner {
             self.event(Kind::Opened, tenant, Some(job), now, Vec::new(), Some(visitor)).await?;
         let outbox = match dossier::personal(&self.parts.keys, &found.job).await {
             // The sender hears of the first open; the log has them all.
-            Ok(personal) if found.link.opens == 0 => {
-                self.parts.announce.opened(tenant, job, &personal, now)?
-            }
+            Ok(personal) if found.link.opens == 0 => self.parts.announce.announce(&News {
+                kind: EventKind::Opened,
+                tenant,
+                job: Some(job),
+                key: Some(&personal.key),
+                reference: personal.reference.as_deref(),
+                code: None,
+                at: now,
+            })?,
             Ok(_) => None,
             Err(DossierError::Destroyed) => return Ok(Opening::Refused),
             Err(error) => return Err(error.into()),

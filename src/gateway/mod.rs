@@ -37,20 +37,14 @@ use axum::{
     response::Response,
     routing::any,
 };
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tokio::sync::Semaphore;
 
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
-    crypto::CryptoError,
-    domain::{
-        ids::{JobId, TenantId},
-        locale::Locale,
-        personal::Personal,
-    },
-    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::OutboxRow},
+    domain::{ids::TenantId, locale::Locale},
+    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
 use door::Site;
 use notes::Notes;
@@ -89,18 +83,6 @@ pub struct TenantDisplay {
 pub trait TenantDirectory: Send + Sync {
     /// What a recipient may know of this tenant.
     fn display(&self, tenant: &TenantId) -> TenantDisplay;
-}
-
-/// Makes the result event of a first open, where the tenant asked for it.
-pub trait Announce: Send + Sync {
-    /// The row for the outbox; `None` when nobody wants to know.
-    fn opened(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        personal: &Personal,
-        at: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError>;
 }
 
 /// Counts what happens at the door.

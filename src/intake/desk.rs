@@ -41,7 +41,7 @@ use crate::{
         jobs::{self, NewEvidence, NewJob, Taken},
         keyring::{KeyError, KeyRing, Service},
         ledger::{self, DetailKey, EventDraft, EventRow, Scribe, ScribeError},
-        outbox::OutboxRow,
+        outbox::{Announce, News, OutboxRow},
     },
 };
 
@@ -137,31 +137,6 @@ pub enum DeskError {
     Miscounted,
 }
 
-/// Who makes the result event of a job, and whether anybody asked for it.
-pub trait Announce: Send + Sync {
-    /// The outbox row of the event, if it is wanted.
-    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError>;
-}
-
-/// What a result event of the desk tells.
-#[derive(Debug)]
-pub struct News<'a> {
-    /// Accepted or rejected.
-    pub event: EventKind,
-    /// The tenant.
-    pub tenant: &'a TenantId,
-    /// The job, when there is one.
-    pub job: Option<JobId>,
-    /// The sender's key, when it is known.
-    pub key: Option<&'a str>,
-    /// The sender's reference.
-    pub reference: Option<&'a str>,
-    /// Why it was refused.
-    pub code: Option<&'static str>,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
 /// Takes jobs onto the books.
 pub struct Desk {
     /// The settings.
@@ -229,7 +204,7 @@ impl Desk {
                     if let Ok(tenant) = &incoming.tenant {
                         events.push(self.refusal_event(tenant, &refused, now)?);
                         outbox.extend(self.announce.announce(&News {
-                            event: EventKind::Rejected,
+                            kind: EventKind::Rejected,
                             tenant,
                             job: None,
                             key: None,
@@ -368,7 +343,7 @@ impl Desk {
         let mut outbox = Vec::new();
         for candidate in candidates {
             outbox.extend(self.announce.announce(&News {
-                event: EventKind::Accepted,
+                kind: EventKind::Accepted,
                 tenant: &candidate.row.tenant,
                 job: Some(candidate.row.id),
                 key: Some(&candidate.key),

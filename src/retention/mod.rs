@@ -21,23 +21,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::{
     blobs::{BlobError, Blobs},
     clock::SharedClock,
     crypto::CryptoError,
-    domain::{
-        event::EventKind,
-        ids::{JobId, TenantId},
-        job::Channel,
-    },
+    domain::{ids::TenantId, job::Channel},
     entropy::Entropy,
     store::{
         Db, StoreError,
         keyring::{KeyError, KeyRing, Service},
         ledger::{Scribe, ScribeError},
-        outbox::OutboxRow,
+        outbox::Announce,
     },
 };
 
@@ -117,27 +113,6 @@ pub struct RetentionSettings {
 
 /// Gives each tenant's calendar.
 pub type Rules = Arc<dyn Fn(&TenantId) -> TenantRules + Send + Sync>;
-
-/// Tells a sender what became of a delivery.
-pub trait Announce: Send + Sync {
-    /// The outbox row of an event, where the tenant asked for it.
-    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError>;
-}
-
-/// What is told.
-#[derive(Clone, Copy, Debug)]
-pub struct News<'a> {
-    /// What happened.
-    pub kind: EventKind,
-    /// Whose delivery.
-    pub tenant: &'a TenantId,
-    /// Which one.
-    pub job: JobId,
-    /// Why.
-    pub code: Option<&'static str>,
-    /// When.
-    pub at: DateTime<Utc>,
-}
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    DayKey, Done, News, Retention, RetentionError,
+    DayKey, Done, Retention, RetentionError,
     judge::{Verdict, Why, judge, latest_day},
     service_of,
 };
@@ -26,7 +26,7 @@ use crate::{
     store::{
         Tx,
         ledger::{DetailKey, EventDraft},
-        outbox::OutboxRow,
+        outbox::{News, OutboxRow},
         retention::{self, DueJob, PurgeJob},
     },
 };
@@ -155,10 +155,16 @@ impl Retention {
             personal: Vec::new(),
             detail_key: DetailKey::None,
         })?;
-        let kind = EventKind::Purged;
-        let news = News { kind, tenant: &job.tenant, job: job.id, code, at: now };
-        let item = PurgeJob { id: job.id, reason: code.map(str::to_owned), event };
-        Ok((item, self.announce.announce(&news)?))
+        let news = self.announce.announce(&News {
+            kind: EventKind::Purged,
+            tenant: &job.tenant,
+            job: Some(job.id),
+            key: None,
+            reference: None,
+            code,
+            at: now,
+        })?;
+        Ok((PurgeJob { id: job.id, reason: code.map(str::to_owned), event }, news))
     }
 }
 

@@ -4,6 +4,9 @@
 //! A reader never remembers how far it got; it claims and deletes. What was
 //! published when the commit failed is published again, under the same id.
 
+use std::fmt;
+
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +16,13 @@ use super::{
     statements::{Statement, both, each},
     with_conn,
 };
-use crate::domain::ids::JobId;
+use crate::{
+    crypto::CryptoError,
+    domain::{
+        event::EventKind,
+        ids::{JobId, TenantId},
+    },
+};
 
 /// An event to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,42 @@ pub struct OutboxRow {
     pub routing_key: String,
     /// The body, sealed under the outbox key.
     pub sealed: Vec<u8>,
+}
+
+/// Makes result events; a room tells what happened and adds the row to the
+/// transaction that makes it true.
+pub trait Announce: Send + Sync {
+    /// The event, sealed; `None` when the sender did not ask for it.
+    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError>;
+}
+
+/// What a sender is told.
+#[derive(Clone, Copy)]
+pub struct News<'a> {
+    /// What happened.
+    pub kind: EventKind,
+    /// Whose job.
+    pub tenant: &'a TenantId,
+    /// Which one; none when it was refused.
+    pub job: Option<JobId>,
+    /// The sender's key, where it is at hand.
+    pub key: Option<&'a str>,
+    /// The sender's reference, where it is at hand.
+    pub reference: Option<&'a str>,
+    /// Why: the code of a reason or a refusal.
+    pub code: Option<&'static str>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+// The sender's own words stay out of every log.
+impl fmt::Debug for News<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("News")
+            .field("kind", &self.kind)
+            .field("job", &self.job)
+            .finish_non_exhaustive()
+    }
 }
 
 const ADD_ONE: &str = "
@@ -157,3 +202,23 @@ pub(super) const STATEMENTS: &[Statement] = &[
     each("outbox::claim_batch", CLAIM_SQLITE, CLAIM_POSTGRES),
     both("outbox::depth", DEPTH),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_do_not_show_the_senders_words() {
+        let news = News {
+            kind: EventKind::Opened,
+            tenant: &TenantId::office(),
+            job: None,
+            key: Some("canary-key"),
+            reference: Some("canary-reference"),
+            code: None,
+            at: DateTime::UNIX_EPOCH,
+        };
+        let shown = format!("{news:?}");
+        assert!(shown.contains("Opened") && !shown.contains("canary"), "{shown}");
+    }
+}

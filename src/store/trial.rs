@@ -5,8 +5,11 @@
 
 use tempfile::TempDir;
 
-use super::{Db, DbOptions};
-use crate::entropy::Entropy;
+use super::{
+    Db, DbOptions,
+    outbox::{Announce, News, OutboxRow},
+};
+use crate::{crypto::CryptoError, entropy::Entropy};
 
 /// A database of its own, with the schema in place, and where it is.
 pub(crate) struct Trial {
@@ -44,5 +47,14 @@ impl Trial {
         let db = Db::open(&url, options).await.unwrap();
         db.migrate().await.unwrap();
         Self { db, folder }
+    }
+}
+
+/// Tells nobody.
+pub(crate) struct Quiet;
+
+impl Announce for Quiet {
+    fn announce(&self, _: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
+        Ok(None)
     }
 }

@@ -16,6 +16,7 @@ on_both! {
     who_has_no_token_gets_nothing
     a_tenant_sees_its_own_jobs_only
     what_was_sent_is_not_taken_back
+    what_cannot_be_told_is_not_taken_back
     wrong_methods_and_paths_are_problems
     the_answers_are_as_documented
 }
@@ -136,6 +137,20 @@ async fn what_was_sent_is_not_taken_back(house: House) {
     let (status, headers, body) = ask(&house, Method::POST, &path, ACME).await;
     assert_eq!((status, body["code"].as_str()), (503, Some("try_later")), "the books are closed");
     assert!(headers.contains_key("retry-after"), "when to come back");
+}
+
+async fn what_cannot_be_told_is_not_taken_back(house: House) {
+    let waiting = house.accept_later(Order::default()).await;
+    let path = format!("/v1/jobs/{waiting}");
+    house.breaker.at(Some("announce"));
+    let cancel = format!("{path}/cancel");
+    let (status, _, body) = ask(&house, Method::POST, &cancel, ACME).await;
+    assert_eq!((status, body["code"].as_str()), (503, Some("try_later")), "no event, no change");
+    let (_, _, body) = ask(&house, Method::GET, &path, ACME).await;
+    assert_eq!(body["stage"], "accepted", "it still goes");
+    house.breaker.at(None);
+    let (status, _, body) = ask(&house, Method::POST, &cancel, ACME).await;
+    assert_eq!((status, body["stage"].as_str()), (200, Some("cancelled")), "the second time");
 }
 
 async fn wrong_methods_and_paths_are_problems(house: House) {

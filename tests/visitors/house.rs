@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::body::Bytes;
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
 use kakitome::{
@@ -18,9 +17,9 @@ use kakitome::{
     clock::{Clock as _, HandClock},
     crypto::CryptoError,
     domain::{
+        event::EventKind,
         ids::{Epoch, JobId, TenantId},
         log::{Actor, Kind},
-        personal::Personal,
         refusal::{Refusal, Refused},
     },
     entropy::Entropy,
@@ -30,7 +29,7 @@ use kakitome::{
         keyring::{KeyRing, MasterKey},
         ledger::{self, EventDraft, EventRow, Scribe, StoredEvent},
         links::{self, LinkRow},
-        outbox::OutboxRow,
+        outbox::{Announce, News, OutboxRow},
         retention::{self, PurgeJob},
         work,
     },
@@ -87,32 +86,24 @@ impl gateway::Meter for Ear {
     }
 }
 
-struct Herald(Arc<Ear>);
-
-impl gateway::Announce for Herald {
-    fn opened(
-        &self,
-        _: &TenantId,
-        job: JobId,
-        personal: &Personal,
-        _: DateTime<Utc>,
-    ) -> Result<Option<OutboxRow>, CryptoError> {
-        assert!(!personal.key.is_empty(), "the sender's key belongs into the event");
-        self.0.first_opens.fetch_add(1, Ordering::SeqCst);
-        let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
-        Ok(Some(OutboxRow { id, job: Some(job), routing_key: "delivery.opened".into(), sealed }))
-    }
+/// Makes events until the breaker is at `announce`.
+struct Herald {
+    ear: Arc<Ear>,
+    breaker: Arc<Breaker>,
 }
 
-impl api::Announce for Herald {
-    fn cancelled(
-        &self,
-        _: &TenantId,
-        _: JobId,
-        _: Option<&Personal>,
-        _: DateTime<Utc>,
-    ) -> Option<OutboxRow> {
-        None
+impl Announce for Herald {
+    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
+        self.breaker.check("announce").map_err(|Blown| CryptoError::NoEntropy)?;
+        if news.kind != EventKind::Opened {
+            return Ok(None);
+        }
+        let key = news.key.unwrap_or_default();
+        assert!(!key.is_empty(), "the sender's key belongs into the event");
+        self.ear.first_opens.fetch_add(1, Ordering::SeqCst);
+        let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
+        let routing_key = "delivery.opened".into();
+        Ok(Some(OutboxRow { id, job: news.job, routing_key, sealed }))
     }
 }
 
@@ -214,6 +205,7 @@ impl House {
         let blobs = Blobs::files(folder.path().join("seg"), 1 << 30, entropy.clone()).unwrap();
         let scribe = Scribe::new(entropy.clone());
         let ear = Arc::new(Ear::default());
+        let herald = Arc::new(Herald { ear: ear.clone(), breaker: breaker.clone() });
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());
@@ -229,7 +221,7 @@ impl House {
             clock: clock.clone(),
             scribe: scribe.clone(),
             tenants: Arc::new(Names),
-            announce: Arc::new(Herald(ear.clone())),
+            announce: herald.clone(),
             meter: ear.clone(),
         };
         let gateway = Gateway::new(&settings, parts).unwrap();
@@ -245,7 +237,7 @@ impl House {
             clock: clock.clone(),
             scribe: scribe.clone(),
             desk: Arc::new(Counter(counter)),
-            announce: Arc::new(Herald(ear.clone())),
+            announce: herald,
             tokens: api::Tokens::default()
                 .with(tenant("acme"), ACME.as_bytes())
                 .with(tenant("other"), OTHER.as_bytes()),

@@ -35,6 +35,7 @@ use crate::{
     store::{
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
+        outbox::{Announce as _, News, OutboxRow},
         work::{self, DispatchedJob},
         workers::{self, DeadLease},
     },
@@ -180,7 +181,7 @@ impl Recover {
                 personal: Vec::new(),
                 detail_key: DetailKey::None,
             })?;
-            let told = crate::app::events::Told {
+            let news = News {
                 kind: EventKind::Parked,
                 tenant: &lease.tenant,
                 job: Some(lease.job),
@@ -189,7 +190,7 @@ impl Recover {
                 code: Some(code),
                 at: now,
             };
-            let outbox: Vec<_> = office.events.make(&told)?.into_iter().collect();
+            let outbox: Vec<_> = office.events.announce(&news)?.into_iter().collect();
             work::park(&mut tx, Some(lease.epoch), lease.job, code, event, &outbox).await?;
             office.metrics.parked(code);
         } else {
@@ -269,8 +270,8 @@ impl Recover {
         row: &JobRow,
         kind: EventKind,
         at: DateTime<Utc>,
-    ) -> anyhow::Result<Vec<crate::store::outbox::OutboxRow>> {
-        let told = crate::app::events::Told {
+    ) -> anyhow::Result<Vec<OutboxRow>> {
+        let news = News {
             kind,
             tenant: &row.tenant,
             job: Some(row.id),
@@ -279,7 +280,7 @@ impl Recover {
             code: None,
             at,
         };
-        Ok(self.office.events.make(&told)?.into_iter().collect())
+        Ok(self.office.events.announce(&news)?.into_iter().collect())
     }
 
     /// The retention clock of a job that was dispatched at `at`.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{OneJob, no_such_job};
 use crate::{
-    app::events::{EventMaker, Told},
+    app::events::EventMaker,
     cli::{Failure, Outcome, context::Context, print},
     domain::{
         event::EventKind,
@@ -18,7 +18,7 @@ use crate::{
         Db, dossier,
         jobs::{self, JobRow},
         ledger::{EventDraft, EventRow, Scribe},
-        outbox::OutboxRow,
+        outbox::{Announce as _, News, OutboxRow},
         work::{self, CancelAnswer, RecallAnswer},
     },
 };
@@ -59,7 +59,7 @@ impl Desk {
         let personal = dossier::personal(&keys, &self.row).await.ok();
         keys.close().await;
         let maker = EventMaker::new(Arc::clone(config), outbox_key, self.context.entropy.clone());
-        let row = maker.make(&Told {
+        let row = maker.announce(&News {
             kind,
             tenant: &self.row.tenant,
             job: Some(self.row.id),

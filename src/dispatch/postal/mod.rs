@@ -37,9 +37,7 @@ pub use filedrop::{FileDrop, FileDropOptions, Wrapping};
 pub use hand_over::HandOver;
 pub use hear::Answers;
 pub use manifest::{ADDRESS_LINES_MAX, CsvEncoding, MANIFEST_VERSION, Unmappable};
-pub use room::{
-    Announce, News, OpenFault, OpenPiece, OpenedPiece, PostRoom, PostSettings, RoomError, Tick,
-};
+pub use room::{OpenFault, OpenPiece, OpenedPiece, PostRoom, PostSettings, RoomError, Tick};
 pub use silent::Silent;
 
 /// A print partner. File drop is the first; one that speaks HTTP implements

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         calendar::retention::{OutsideCalendar, RetentionClock},
         event::EventKind,
-        ids::{Epoch, JobId, TenantId},
+        ids::{Epoch, TenantId},
         log::{Actor, Fact, Kind},
         personal::Personal,
         postal_address::addressee,
@@ -29,7 +29,7 @@ use crate::{
         jobs::JobRow,
         keyring::{KeyError, KeyRing, Service},
         ledger::{DetailKey, EventDraft, EventRow, Scribe, ScribeError},
-        outbox::OutboxRow,
+        outbox::{Announce, News, OutboxRow},
         postal::PieceClock,
     },
 };
@@ -99,31 +99,6 @@ pub enum OpenFault {
     /// Something was not to be had; the same may work later.
     #[error("the document of a letter cannot be read now")]
     Later(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Tells a sender what became of a letter.
-pub trait Announce: Send + Sync {
-    /// The outbox row of an event, where the tenant asked for it.
-    fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError>;
-}
-
-/// What is told.
-#[derive(Clone, Copy)]
-pub struct News<'a> {
-    /// What happened.
-    pub kind: EventKind,
-    /// Whose letter.
-    pub tenant: &'a TenantId,
-    /// Which one.
-    pub job: JobId,
-    /// The sender's key, where it is at hand.
-    pub key: Option<&'a str>,
-    /// The sender's own words, where they are at hand.
-    pub reference: Option<&'a str>,
-    /// Why.
-    pub code: Option<&'static str>,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
 /// What a tick of the post room did.
@@ -224,7 +199,7 @@ impl PostRoom {
         };
         let key = personal.as_ref().map(|personal| personal.key.as_str());
         let reference = personal.as_ref().and_then(|personal| personal.reference.as_deref());
-        let news = News { kind, tenant: &job.tenant, job: job.id, key, reference, code, at };
+        let news = News { kind, tenant: &job.tenant, job: Some(job.id), key, reference, code, at };
         Ok(self.announce.announce(&news)?)
     }
 
@@ -283,14 +258,5 @@ impl fmt::Debug for PostSettings {
 impl fmt::Debug for OpenedPiece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OpenedPiece(..)")
-    }
-}
-
-impl fmt::Debug for News<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("News")
-            .field("kind", &self.kind)
-            .field("job", &self.job)
-            .finish_non_exhaustive()
     }
 }

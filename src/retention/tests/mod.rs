@@ -9,8 +9,8 @@ use chrono_tz::Tz;
 
 use super::*;
 use crate::{
-    domain::{log::Kind, stage::Stage},
-    store::{Fuse, jobs, work::Next},
+    domain::{ids::JobId, log::Kind, stage::Stage},
+    store::{Fuse, jobs, trial::Quiet, work::Next},
     trial::{FailsAt, Office, Order, at, on_both, tenant},
 };
 
@@ -22,15 +22,6 @@ on_both! { "2026-01-31T03:00:00Z" =>
     what_is_too_old_to_be_sent_is_ended
     what_is_being_sent_is_left_alone
     a_broken_neighbour_holds_the_key_but_not_the_day
-}
-
-/// Tells nobody.
-struct Quiet;
-
-impl Announce for Quiet {
-    fn announce(&self, _news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        Ok(None)
-    }
 }
 
 /// Each tenant is named after its zone.

@@ -16,12 +16,11 @@ use super::{tests::pdf, *};
 use crate::{
     blobs::{Blobs, Place},
     crypto::{
-        CryptoError,
         delivery::{DeliveryKey, artifact_aad},
         stream,
     },
     dispatch::postal::{
-        self, Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, OpenFault, OpenPiece,
+        Answers, CsvEncoding, FileDrop, FileDropOptions, HandOver, OpenFault, OpenPiece,
         OpenedPiece, PieceId, PostRoom, PostSettings, PostalError, PrintOptions, RoomError, Tick,
     },
     domain::{
@@ -35,7 +34,7 @@ use crate::{
         Db,
         jobs::JobRow,
         keyring::{KeyRing, Service},
-        outbox::OutboxRow,
+        trial::Quiet,
         work::Next,
     },
     trial::{Office as Trial, Order, at, on_both},
@@ -73,14 +72,6 @@ impl Opener {
 impl OpenPiece for Opener {
     fn open<'a>(&'a self, job: &'a JobRow) -> BoxFuture<'a, Result<OpenedPiece, OpenFault>> {
         Box::pin(async { self.read(job).await.ok_or(OpenFault::Unreadable) })
-    }
-}
-
-struct Quiet;
-
-impl postal::Announce for Quiet {
-    fn announce(&self, _news: &postal::News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
-        Ok(None)
     }
 }
 
