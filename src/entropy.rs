@@ -25,7 +25,7 @@ pub struct NoEntropy;
 pub struct Entropy(Arc<Mutex<Source>>);
 
 enum Source {
-    System { pool: Zeroizing<[u8; 32]>, draws: u64, names: Names, last_id: u128 },
+    System { pool: Zeroizing<[u8; 32]>, draws: u64, names: Box<Names>, last_id: u128 },
     Seeded { rng: Box<ChaCha20Rng>, last_id: u128 },
 }
 
@@ -42,7 +42,7 @@ impl Entropy {
     /// Draws from the operating system, mixed into an erasing pool.
     pub fn from_os() -> Result<Self, NoEntropy> {
         let pool = Zeroizing::new(os_bytes()?);
-        let names = Names { rng: ChaCha20Rng::from_seed([0; 32]), left: 0 };
+        let names = Box::new(Names { rng: ChaCha20Rng::from_seed([0; 32]), left: 0 });
         Ok(Self(Arc::new(Mutex::new(Source::System { pool, draws: 0, names, last_id: 0 }))))
     }
 
@@ -84,7 +84,7 @@ impl Entropy {
             Source::System { pool, draws, names, .. } => {
                 if names.left == 0 {
                     let mut seed = stir(pool, draws)?;
-                    *names = Names { rng: ChaCha20Rng::from_seed(seed), left: NAMES };
+                    **names = Names { rng: ChaCha20Rng::from_seed(seed), left: NAMES };
                     seed.zeroize();
                 }
                 names.left = names.left.saturating_sub(1);

@@ -51,8 +51,8 @@ const ELSEWHERE: TimeDelta = TimeDelta::minutes(15);
 /// that ends its worker does not hold up the others, and one that only stood
 /// first in line while the worker kept dying is not there every time.
 fn rested(now: DateTime<Utc>, crashes: u32) -> DateTime<Utc> {
-    let factor = 4_i32.saturating_pow(crashes.saturating_sub(1).min(5));
-    now.checked_add_signed(TimeDelta::seconds(10) * factor).unwrap_or(now)
+    let seconds = 4_i64.saturating_pow(crashes.saturating_sub(1).min(5)).saturating_mul(10);
+    now.checked_add_signed(TimeDelta::seconds(seconds)).unwrap_or(now)
 }
 
 /// Settles what dead processes left behind.
