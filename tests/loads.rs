@@ -34,7 +34,7 @@ fn size(short: usize, long: usize) -> usize {
 #[track_caller]
 fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let started = std::time::Instant::now();
-    let patience = size(2, 20) as u64;
+    let patience = size(5, 20) as u64;
     loop {
         if let Some(answer) = done() {
             return answer;

@@ -6,7 +6,7 @@
 //! frames, bodies and addresses at their finer levels, and no setting lets
 //! those through.
 
-use std::{path::Path, sync::Arc};
+use std::{io::IsTerminal as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use tracing_subscriber::{
@@ -28,8 +28,8 @@ use crate::{
 /// How much is logged.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(super) struct LogArg {
-    /// How much is written to standard error: `info` for `serve` and `demo`,
-    /// `warn` for every other command, unless this says otherwise.
+    /// How much is written to standard error: `info` for `serve`, `warn` for
+    /// every other command, unless this says otherwise.
     #[arg(long = "log", value_name = "LEVEL", value_enum)]
     level: Option<Level>,
 }
@@ -71,8 +71,16 @@ pub(super) fn log(format: LogFormat, arg: LogArg) {
     start_log(format, arg.level.map_or(LevelFilter::INFO, Level::filter));
 }
 
+/// Starts the log of a command that talks to a person: only what goes wrong.
+pub(super) fn quiet_log(arg: LogArg) {
+    start_log(LogFormat::Text, arg.level.map_or(LevelFilter::WARN, Level::filter));
+}
+
 fn start_log(format: LogFormat, level: LevelFilter) {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for people, not for files and pipes.
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(targets(level));
     let started = match format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -120,7 +128,7 @@ impl Context {
     /// For a command that does one thing and ends.
     pub(super) fn open(arg: &ConfigArg) -> Result<Self, Failure> {
         let config = config(&arg.config)?;
-        start_log(LogFormat::Text, arg.log.level.map_or(LevelFilter::WARN, Level::filter));
+        quiet_log(arg.log);
         let entropy = Entropy::from_os()?;
         Ok(Self { config: Arc::new(config), clock: Arc::new(WallClock), entropy })
     }

@@ -9,7 +9,6 @@ use super::{Failure, Outcome, context, print};
 use crate::{
     app::demo::{self, journey},
     clock::{Clock, HandClock, SharedClock, WallClock},
-    config::LogFormat,
     entropy::Entropy,
 };
 
@@ -36,7 +35,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn run(self) -> Outcome {
-        context::log(LogFormat::Text, self.log);
+        context::quiet_log(self.log);
         let (dir, temporary) = match self.data.clone() {
             Some(dir) => (std::path::absolute(dir)?, false),
             None => (scratch()?, true),

@@ -43,7 +43,7 @@ fn a_worker_is_killed_again_and_again() {
 
 #[test]
 fn broker_and_database_are_restarted_in_mid_flow() {
-    let jobs = size(600, 6_000);
+    let jobs = size(1_000, 6_000);
     let mut place = Place::new();
     // Little is in memory, most is in the queue and on the books.
     place.config.work.in_flight = 48;
