@@ -1,7 +1,8 @@
 //! The steps of a letter's life inside the worker, in their order: a lease is
 //! taken ([`feed`]), the document is rendered and sealed ([`press`]), made
 //! durable ([`commit`]), carried to the relay ([`carry`]) and written down
-//! ([`finish`]), or set aside for a person ([`park`]). [`tend`] keeps the leases alive and takes over from the dead.
+//! ([`finish`]), or set aside for a person (`park`). [`tend`] keeps the leases
+//! alive, [`recover`] takes over from the dead.
 
 pub mod carry;
 pub mod commit;

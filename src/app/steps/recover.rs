@@ -92,12 +92,12 @@ impl Recover {
             testimony.accepted.extend(journal.accepted.iter().copied());
             testimony.open_dots.extend(journal.open_dots.iter().copied());
             testimony.suspects.extend(suspects::of_the_dead(&self.journals, journal.epoch));
-            // Whose lock is free is dead, whatever its heartbeat says.
-            let mut tx = office.db.begin().await?;
-            workers::stopped(&mut tx, journal.epoch, now).await?;
-            tx.commit().await?;
         }
         let mut tx = office.db.begin().await?;
+        for journal in &abandoned {
+            // Whose lock is free is dead, whatever its heartbeat says.
+            workers::stopped(&mut tx, journal.epoch, now).await?;
+        }
         workers::declare_dead(&mut tx, office.epoch, now).await?;
         tx.commit().await?;
         let mut tx = office.db.read().await?;
