@@ -18,7 +18,7 @@
 
 use kakitome::{
     domain::locale::Locale,
-    render::{AddressPage, Order, Renderer},
+    render::{AddressPage, Order, Profile, Renderer},
 };
 use serde_json::{Value, json};
 
@@ -87,6 +87,8 @@ fn measure(
                 data,
                 title: "請求書",
                 address_page: front,
+                profile: Profile::Plain,
+                attach_data: false,
             };
             let document = renderer.render(&order).unwrap();
             bytes = document.pdf.len();
@@ -125,6 +127,8 @@ fn main() {
                 data: &data,
                 title: "請求書",
                 address_page: None,
+                profile: Profile::Plain,
+                attach_data: false,
             };
             let document = renderer.render(&order).unwrap();
             std::fs::write(format!("{folder}/invoice-{lines}.pdf"), &*document.pdf).unwrap();

@@ -16,7 +16,7 @@ use crate::{
     app::build,
     config::Config,
     domain::locale::Locale,
-    render::{Order, Renderer},
+    render::{Order, Profile, Renderer},
 };
 
 /// Renders a template to a PDF.
@@ -101,6 +101,8 @@ impl Render {
             data: &data,
             title: &self.title,
             address_page: None,
+            profile: Profile::Plain,
+            attach_data: false,
         };
         let started = Instant::now();
         let document = match renderer.render(&order) {

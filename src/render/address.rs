@@ -15,13 +15,14 @@
 )]
 
 use super::{
-    AddressPage, PAGE_HEIGHT,
-    css::value::Rgb,
+    AddressPage,
+    css::{PageRule, value::Rgb},
     error::RenderError,
     layout::{
-        Area, Item, Layout, Run,
-        lines::break_lines,
-        pages::{Label, Page},
+        Area, Item, Layout, Run, Shape,
+        lines::{Fit, break_lines},
+        margins::Label,
+        pages::Page,
     },
 };
 
@@ -55,7 +56,7 @@ pub(super) fn page(layout: &mut Layout<'_>, address: &AddressPage) -> Result<Pag
             None => return Err(RenderError::AddressTooLong),
         }
     };
-    page.extend(block);
+    page.items.extend(block);
 
     // Clear of the window by 5 mm and more.
     let mut y = BLOCK.y + BLOCK.h + 8.0 * MM;
@@ -64,7 +65,7 @@ pub(super) fn page(layout: &mut Layout<'_>, address: &AddressPage) -> Result<Pag
             run.x = BLOCK.x;
             run.y = y;
             y += 9.5;
-            page.push(Item::Text(run));
+            page.items.push(Item::artifact(Shape::Text(run)));
         }
         if y > 90.0 * MM {
             return Err(RenderError::AddressTooLong);
@@ -78,8 +79,18 @@ pub(super) fn mark(layout: &mut Layout<'_>, pages: &mut [Page], piece: &str) {
     let count = pages.len();
     for (number, page) in (1usize..).zip(pages) {
         let text = format!("{piece}  {number}/{count}");
-        let (x, y) = (10.0 * MM, PAGE_HEIGHT - 5.0 * MM);
-        layout.label(page, &Label { text: &text, x, y, size: 5.5, color: GREY, anchor: 0.0 });
+        let (x, y) = (10.0 * MM, page.height - 5.0 * MM);
+        let label = Label {
+            text: &text,
+            family: 0,
+            x,
+            y,
+            size: 5.5,
+            bold: false,
+            color: GREY,
+            anchor: 0.0,
+        };
+        layout.label(page, &label);
     }
 }
 
@@ -91,14 +102,15 @@ fn is_postal_code(text: &str) -> bool {
 }
 
 /// The window's content; `None` if it does not fit at this scale.
-fn block(layout: &mut Layout<'_>, address: &AddressPage, scale: f32) -> Option<Page> {
+fn block(layout: &mut Layout<'_>, address: &AddressPage, scale: f32) -> Option<Vec<Item>> {
     let glyphs = layout.glyphs.len();
-    let mut page = Page::new();
-    let (mut postcode, _) = layout.text_line(&address.postal_code, POSTCODE_SIZE, false, BLACK);
+    let mut page = Vec::new();
+    let style = (POSTCODE_SIZE, false);
+    let (mut postcode, _) = layout.text_line(&address.postal_code, 0, style, BLACK);
     // The mark is no digit: it hangs before them and may slide out of sight.
     postcode.x = BLOCK.x;
     postcode.y = BLOCK.y + DIGIT * POSTCODE_SIZE;
-    page.push(Item::Text(postcode));
+    page.push(Item::artifact(Shape::Text(postcode)));
     // The top of what comes next, 2 mm below.
     let mut top = postcode.y + 2.0 * MM;
     let (small, large) = (8.5 * scale, 11.0 * scale);
@@ -110,7 +122,7 @@ fn block(layout: &mut Layout<'_>, address: &AddressPage, scale: f32) -> Option<P
                 run.x = BLOCK.x;
                 run.y = top + KANJI * size;
                 top += 1.32 * size;
-                page.push(Item::Text(run));
+                page.push(Item::artifact(Shape::Text(run)));
             }
         }
         top += 0.4 * size;
@@ -131,9 +143,9 @@ fn wrapped(
     color: Rgb,
     width: f32,
 ) -> Vec<Run> {
-    let (run, _) = layout.text_line(text.trim(), size, bold, color);
+    let (run, _) = layout.text_line(text.trim(), 0, (size, bold), color);
     let glyphs = layout.glyphs.get(run.first as usize..).unwrap_or_default();
-    break_lines(glyphs, width)
+    break_lines(glyphs, Fit { width, indent: 0.0, anywhere: true })
         .into_iter()
         .map(|line| Run { first: run.first + line.start as u32, count: line.len() as u32, ..run })
         .collect()
@@ -141,6 +153,8 @@ fn wrapped(
 
 /// Where the sheet is folded: short hairlines at a third and two thirds.
 fn fold_marks() -> Page {
+    let mut page = Page::sheet(&PageRule::plain());
     let mark = |y: f32| Area { x: 0.0, y: y * MM, w: 3.0 * MM, h: 0.2, color: BLACK };
-    vec![Item::Rule(mark(99.0)), Item::Rule(mark(198.0))]
+    page.items.extend([99.0, 198.0].map(|y| Item::artifact(Shape::Rule(mark(y)))));
+    page
 }

@@ -19,7 +19,10 @@ use html5gum::{
     emitters::callback::{CallbackEmitter, CallbackEvent},
 };
 
-use super::error::RenderError;
+use super::{
+    error::{At, RenderError},
+    outline::is_target,
+};
 
 /// Deeper trees are refused.
 const DEEPEST: usize = 48;
@@ -45,12 +48,14 @@ tags! {
     "small" Small, "table" Table, "thead" Thead, "tbody" Tbody, "tfoot" Tfoot, "colgroup" Colgroup,
     "col" Col, "h1" H1, "h2" H2, "h3" H3, "section" Section, "header" Header, "footer" Footer,
     "main" Main, "address" Address, "dl" Dl, "dt" Dt, "dd" Dd, "hr" Hr, "time" Time, "html" Html,
-    "head" Head, "title" Title, "meta" Meta, "link" Link, "body" Body,
+    "head" Head, "title" Title, "meta" Meta, "link" Link, "body" Body, "a" A, "ul" Ul, "ol" Ol,
+    "li" Li, "img" Img, "figure" Figure, "kakitome-qr" Qr, "kakitome-barcode" Barcode,
+    "kakitome-carry" Carry,
 }
 
 impl Tag {
     fn is_void(self) -> bool {
-        matches!(self, Self::Br | Self::Hr | Self::Col | Self::Meta | Self::Link)
+        matches!(self, Self::Br | Self::Hr | Self::Col | Self::Meta | Self::Link | Self::Img)
     }
 }
 
@@ -69,11 +74,40 @@ pub(crate) struct Node {
     id: Range<u32>,
     /// How many columns a cell spans.
     pub(crate) colspan: u16,
+    /// The element it stands in; [`NONE`] for the root.
+    pub(crate) parent: NodeId,
     /// The first child.
     pub(crate) first: NodeId,
     /// The next sibling.
     pub(crate) next: NodeId,
     last: NodeId,
+}
+
+/// Attributes that few elements have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rare {
+    /// Where a link leads.
+    Href,
+    /// The file of an image.
+    Src,
+    /// What an image says to those who do not see it.
+    Alt,
+    /// What a QR code holds.
+    Value,
+    /// The postcode of a customer barcode.
+    Postcode,
+    /// The address part of a customer barcode.
+    Address,
+    /// What a row adds to the running sum, in minor units.
+    Amount,
+    /// `in` or `out`: a row that shows the running sum.
+    Carry,
+    /// Decimals of a running sum.
+    Decimals,
+    /// What a header cell heads.
+    Scope,
+    /// The language of the document.
+    Lang,
 }
 
 /// A document tree.
@@ -82,6 +116,8 @@ pub(crate) struct Tree {
     /// The nodes; the root element is the first.
     pub(crate) nodes: Vec<Node>,
     text: String,
+    /// Sorted by node.
+    rare: Vec<(NodeId, Rare, Range<u32>)>,
 }
 
 impl Tree {
@@ -92,6 +128,7 @@ impl Tree {
             tree: Self {
                 nodes: Vec::with_capacity(html.len() / 24),
                 text: String::with_capacity(html.len()),
+                rare: Vec::new(),
             },
             open: Vec::new(),
             element: None,
@@ -121,6 +158,14 @@ impl Tree {
     /// The value of `id`.
     pub(crate) fn id(&self, node: &Node) -> &str {
         self.slice(&node.id)
+    }
+
+    /// An attribute that few elements have.
+    pub(crate) fn rare(&self, id: NodeId, attribute: Rare) -> Option<&str> {
+        let from = self.rare.partition_point(|(node, ..)| *node < id);
+        let own = self.rare[from..].iter().take_while(|(node, ..)| *node == id);
+        let mut named = own.filter(|(_, known, _)| *known == attribute);
+        named.next().map(|(.., value)| self.slice(value))
     }
 
     fn slice(&self, range: &Range<u32>) -> &str {
@@ -166,6 +211,7 @@ enum Attribute {
     Class,
     Id,
     Colspan,
+    Rare(Rare),
     Ignored,
 }
 
@@ -191,6 +237,7 @@ impl Builder<'_> {
                     text,
                     id,
                     colspan: 1,
+                    parent: NONE,
                     first: NONE,
                     next: NONE,
                     last: NONE,
@@ -239,6 +286,7 @@ impl Builder<'_> {
             text,
             id: none,
             colspan: 1,
+            parent: NONE,
             first: NONE,
             next: NONE,
             last: NONE,
@@ -254,6 +302,16 @@ impl Builder<'_> {
                 let columns = value.parse().ok().filter(|columns| (1..=100).contains(columns));
                 self.element.as_mut().ok_or("stray attribute")?.colspan =
                     columns.ok_or("colspan must be 1 to 100")?;
+                return Ok(());
+            }
+            Attribute::Rare(rare) => {
+                let anchor = self.element.as_ref().is_some_and(|node| node.tag == Some(Tag::A));
+                if anchor && rare == Rare::Href && !is_target(value) {
+                    return Err("a link leads to https:, http:, mailto:, tel: or #id");
+                }
+                let id = self.tree.nodes.len() as NodeId;
+                let value = self.store(value);
+                self.tree.rare.push((id, rare, value));
                 return Ok(());
             }
             Attribute::Class | Attribute::Id => {}
@@ -281,6 +339,7 @@ impl Builder<'_> {
             return if id == 0 { Ok(id) } else { Err("more than one root element") };
         };
         let parent = *parent as usize;
+        self.tree.nodes[id as usize].parent = parent as NodeId;
         let last = std::mem::replace(&mut self.tree.nodes[parent].last, id);
         if last == NONE {
             self.tree.nodes[parent].first = id;
@@ -292,22 +351,13 @@ impl Builder<'_> {
 
     fn finish(self) -> Result<Tree, RenderError> {
         if let Some((what, offset)) = self.failed {
-            return Err(RenderError::template(
-                format!("HTML: {what}"),
-                Some(line(self.html, offset)),
-            ));
+            return Err(RenderError::template("HTML", what, Some(At::offset(self.html, offset))));
         }
         if !self.open.is_empty() || self.tree.nodes.is_empty() {
-            return Err(RenderError::template("HTML: an element is never closed", None));
+            return Err(RenderError::html("an element is never closed"));
         }
         Ok(self.tree)
     }
-}
-
-/// The line of an offset, from 1.
-pub(crate) fn line(text: &str, offset: usize) -> u32 {
-    let before = text.as_bytes().get(..offset).unwrap_or_default();
-    before.split(|byte| *byte == b'\n').count() as u32
 }
 
 /// Whether templates may use this attribute.
@@ -320,7 +370,18 @@ fn attribute(name: &[u8]) -> Option<Attribute> {
         b"class" => Attribute::Class,
         b"id" => Attribute::Id,
         b"colspan" => Attribute::Colspan,
-        b"lang" | b"scope" | b"charset" | b"rel" | b"href" | b"datetime" => Attribute::Ignored,
+        b"href" => Attribute::Rare(Rare::Href),
+        b"src" => Attribute::Rare(Rare::Src),
+        b"alt" => Attribute::Rare(Rare::Alt),
+        b"value" => Attribute::Rare(Rare::Value),
+        b"postcode" => Attribute::Rare(Rare::Postcode),
+        b"address" => Attribute::Rare(Rare::Address),
+        b"data-amount" => Attribute::Rare(Rare::Amount),
+        b"data-carry" => Attribute::Rare(Rare::Carry),
+        b"decimals" => Attribute::Rare(Rare::Decimals),
+        b"scope" => Attribute::Rare(Rare::Scope),
+        b"lang" => Attribute::Rare(Rare::Lang),
+        b"charset" | b"rel" | b"datetime" => Attribute::Ignored,
         _ => return None,
     })
 }

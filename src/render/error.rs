@@ -1,6 +1,34 @@
 //! What can go wrong, and the code that the sender learns.
 
+use std::{borrow::Cow, fmt};
+
 use crate::domain::document::DocumentError;
+
+/// A place in a file of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+}
+
+impl At {
+    /// The place of a byte in a text.
+    pub(super) fn offset(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count();
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+        Self { line: number(line), column: number(column) }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
 
 /// A document that was not made.
 ///
@@ -11,12 +39,14 @@ pub enum RenderError {
     #[error("no such template")]
     NoTemplate,
     /// The template did not come to a document; its author has to look at it.
-    #[error("template failed{}: {what}", at(*.line))]
+    #[error("template failed: {file}{}: {what}", place(*.at))]
     TemplateFailed {
+        /// The file of the bundle; `HTML` stands for what the template wrote.
+        file: Cow<'static, str>,
         /// What happened, in words of the template's author.
         what: String,
-        /// The line in the file that `what` names, where it is known.
-        line: Option<u32>,
+        /// The place in the file, where it is known.
+        at: Option<At>,
     },
     /// No bundled font can draw these characters.
     #[error("no glyph for {}", code_points(.0))]
@@ -75,8 +105,22 @@ impl RenderError {
         }
     }
 
-    pub(super) fn template(what: impl Into<String>, line: Option<u32>) -> Self {
-        Self::TemplateFailed { what: what.into(), line }
+    pub(super) fn template(
+        file: impl Into<Cow<'static, str>>,
+        what: impl Into<String>,
+        at: Option<At>,
+    ) -> Self {
+        Self::TemplateFailed { file: file.into(), what: what.into(), at }
+    }
+
+    /// The template's HTML cannot be laid out.
+    pub(super) fn html(what: impl Into<String>) -> Self {
+        Self::template("HTML", what, None)
+    }
+
+    /// The stylesheet asks for what cannot be done.
+    pub(super) fn style(what: impl Into<String>) -> Self {
+        Self::template("style.css", what, None)
     }
 }
 
@@ -89,8 +133,8 @@ impl From<DocumentError> for RenderError {
     }
 }
 
-fn at(line: Option<u32>) -> String {
-    line.map(|line| format!(" at line {line}")).unwrap_or_default()
+fn place(at: Option<At>) -> String {
+    at.map(|at| format!(":{at}")).unwrap_or_default()
 }
 
 fn code_points(characters: &[u32]) -> String {

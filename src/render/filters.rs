@@ -60,7 +60,7 @@ fn lacks_honorific(name: String) -> bool {
         .any(|honorific| name.trim_end().ends_with(honorific))
 }
 
-fn grouped(digits: &str) -> String {
+pub(super) fn grouped(digits: &str) -> String {
     let mut out = String::with_capacity(digits.len().saturating_mul(2));
     for (place, digit) in (0..digits.len()).rev().zip(digits.chars()) {
         out.push(digit);

@@ -10,77 +10,127 @@
     reason = "byte formats of PDF over numbers that layout hands out itself"
 )]
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use flate2::{Compression, write::ZlibEncoder};
-use lopdf::{Dictionary, Document, Object, Stream, StringFormat, dictionary};
+use lopdf::{Dictionary, Document, Object, ObjectId, Stream, StringFormat, dictionary};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
+    archive,
     error::RenderError,
-    font::{FontSet, face::Face},
-    paint::{Used, UsedFace, font_name},
+    font::{CLUSTER, face::Face},
+    layout::{Layout, pages::Page},
+    outline,
+    paint::{Drawn, picture_name},
+    used::{Used, UsedFace, font_name},
 };
+
+/// The program that made the file, as the file says it.
+pub(super) const PRODUCER: &str = "Kakitome";
 
 /// What the file says about itself.
 pub(super) struct About<'a> {
     pub(super) title: &'a str,
     /// The BCP 47 tag of the language.
     pub(super) language: &'a str,
+    /// Tagged, with metadata and an output intent.
+    pub(super) archive: bool,
+    /// A file to be attached: its name and its bytes.
+    pub(super) attachment: Option<(&'a str, &'a [u8])>,
 }
 
 /// Completes a drawn document and writes it out.
 pub(super) fn finish(
-    mut document: Document,
-    used: &Used<'_>,
-    fonts: &FontSet,
+    drawn: Drawn<'_>,
+    pages: &[Page],
+    layout: &Layout<'_>,
     about: &About<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, RenderError> {
-    complete(&mut document, used, fonts, about).ok_or(RenderError::Fonts)?;
+    let mut document = complete(drawn, pages, layout, about).ok_or(RenderError::Fonts)?;
     write(&mut document)
 }
 
-/// Puts fonts and metadata into a drawn document.
+/// Puts fonts, pictures, links and metadata into a drawn document.
 pub(super) fn complete(
-    document: &mut Document,
-    used: &Used<'_>,
-    fonts: &FontSet,
+    mut drawn: Drawn<'_>,
+    pages: &[Page],
+    layout: &Layout<'_>,
     about: &About<'_>,
-) -> Option<()> {
-    let resources = embed_fonts(document, used, fonts)?;
-    let fonts_id = document.add_object(resources);
-    let pages: Vec<_> = document.get_pages().into_values().collect();
+) -> Option<Document> {
+    let mut document = std::mem::take(&mut drawn.document);
+    let fonts = embed_fonts(&mut document, &drawn.used, layout.fonts.faces())?;
+    let resources = resources(&mut document, fonts, &drawn, layout);
+    let resources = document.add_object(resources);
+    let ids: Vec<ObjectId> = document.get_pages().into_values().collect();
     let mut hash = Sha256::new();
     hash.update(about.title);
-    for page in pages {
-        let dictionary = document.get_dictionary_mut(page).ok()?;
+    for page in &ids {
+        let dictionary = document.get_dictionary_mut(*page).ok()?;
         dictionary.remove(b"Annots");
-        let id = dictionary.get(b"Resources").ok()?.as_reference().ok()?;
         let contents = dictionary.get(b"Contents").ok()?.as_reference().ok()?;
-        *document.get_dictionary_mut(id).ok()? = dictionary! { "Font" => fonts_id };
+        dictionary.set("Resources", resources);
         let stream = document.get_object_mut(contents).ok()?.as_stream_mut().ok()?;
         hash.update(&stream.content);
         let packed = deflate(&stream.content)?;
         stream.set_content(packed);
         stream.dict.set("Filter", "FlateDecode");
     }
-    let id = Object::String(hash.finalize()[..16].to_vec(), StringFormat::Hexadecimal);
+    let digest = hash.finalize();
+    let id = Object::String(digest[..16].to_vec(), StringFormat::Hexadecimal);
     document.trailer.set("ID", vec![id.clone(), id]);
     let info = document.add_object(dictionary! {
         "Title" => text_string(about.title),
-        "Producer" => Object::string_literal("Kakitome"),
+        "Producer" => Object::string_literal(PRODUCER),
     });
     document.trailer.set("Info", info);
+    let annotations = outline::links(&mut document, &ids, &drawn, pages, layout)?;
+    let contents = outline::outline(&mut document, &ids, pages, layout);
     let catalog = document.catalog_mut().ok()?;
     catalog.remove(b"PageLayout");
     catalog.remove(b"PageMode");
+    if let Some(contents) = contents {
+        catalog.set("Outlines", contents);
+        catalog.set("PageMode", "UseOutlines");
+    }
     catalog.set("Lang", Object::string_literal(about.language));
     catalog.set("ViewerPreferences", dictionary! { "DisplayDocTitle" => true });
+    if about.archive {
+        archive::tag(&mut document, &ids, &drawn, &annotations, layout)?;
+        archive::declare(&mut document, about)?;
+    }
+    if let Some((name, bytes)) = about.attachment {
+        archive::attach(&mut document, name, bytes)?;
+    }
     "1.7".clone_into(&mut document.version);
     document.prune_objects();
     document.max_id = document.objects.keys().map(|(number, _)| *number).max()?;
-    Some(())
+    Some(document)
+}
+
+/// What the pages draw with: fonts and pictures.
+fn resources(
+    document: &mut Document,
+    fonts: Dictionary,
+    drawn: &Drawn<'_>,
+    layout: &Layout<'_>,
+) -> Dictionary {
+    let mut resources = dictionary! { "Font" => fonts };
+    let mut pictures = Dictionary::new();
+    for number in &drawn.pictures {
+        let Some(picture) = layout.assets.picture(*number) else { continue };
+        let mut stream = picture.stream.clone();
+        if let Some(mask) = &picture.mask {
+            let mask = document.add_object(mask.clone());
+            stream.dict.set("SMask", mask);
+        }
+        pictures.set(picture_name(*number), document.add_object(stream));
+    }
+    if !pictures.is_empty() {
+        resources.set("XObject", pictures);
+    }
+    resources
 }
 
 /// Writes a document into memory that is wiped when it is dropped.
@@ -95,12 +145,16 @@ pub(super) fn write(document: &mut Document) -> Result<Zeroizing<Vec<u8>>, Rende
     Ok(out)
 }
 
-fn embed_fonts(document: &mut Document, used: &Used<'_>, fonts: &FontSet) -> Option<Dictionary> {
+fn embed_fonts(
+    document: &mut Document,
+    used: &Used<'_>,
+    faces: &[Arc<Face>],
+) -> Option<Dictionary> {
     let mut resources = Dictionary::new();
-    for (number, face) in (0u8..).zip(fonts.faces()) {
-        let used = &used.faces[usize::from(number)];
-        if !used.gids.is_empty() {
-            let font = embed(document, used, face)?;
+    for (number, face) in (0u8..).zip(faces) {
+        let own = &used.faces[usize::from(number)];
+        if !own.gids.is_empty() {
+            let font = embed(document, own, used.clusters, face)?;
             resources.set(font_name(number), font);
         }
     }
@@ -108,7 +162,12 @@ fn embed_fonts(document: &mut Document, used: &Used<'_>, fonts: &FontSet) -> Opt
 }
 
 /// One face as a composite font: Type 0, Identity-H, TrueType (ISO 32000-1 §9.7).
-fn embed(document: &mut Document, used: &UsedFace, face: &Face) -> Option<lopdf::ObjectId> {
+fn embed(
+    document: &mut Document,
+    used: &UsedFace,
+    clusters: &[String],
+    face: &Face,
+) -> Option<ObjectId> {
     let program = face.program(&used.gids)?;
     let name = format!("{}+{}", subset_tag(&used.gids), face.name);
     let mille = |em: f32| (em * 1000.0).round();
@@ -149,7 +208,7 @@ fn embed(document: &mut Document, used: &UsedFace, face: &Face) -> Option<lopdf:
         "W" => vec![0.into(), widths.into()],
         "CIDToGIDMap" => map,
     });
-    let text = deflate(to_unicode(used).as_bytes())?;
+    let text = deflate(to_unicode(used, clusters).as_bytes())?;
     let text = document.add_object(Stream::new(dictionary! { "Filter" => "FlateDecode" }, text));
     Some(document.add_object(dictionary! {
         "Type" => "Font",
@@ -174,7 +233,7 @@ fn number(value: f32) -> Object {
 }
 
 /// Which text each glyph stands for (ISO 32000-1 §9.10.3).
-fn to_unicode(used: &UsedFace) -> String {
+fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
     let mut out = String::with_capacity(256 + 14 * used.gids.len());
     out.push_str(
         "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n\
@@ -190,11 +249,24 @@ fn to_unicode(used: &UsedFace) -> String {
         for (code, source) in block {
             push_hex(&mut out, code);
             out.push(' ');
-            let text = [source.base, source.modifier];
             out.push('<');
-            for character in text.into_iter().filter(|code| *code != 0).filter_map(char::from_u32) {
+            let cluster = source
+                .modifier
+                .checked_sub(CLUSTER)
+                .and_then(|number| clusters.get(number as usize));
+            let push = |character: char| {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     push_digits(&mut out, *unit);
+                }
+            };
+            match cluster {
+                Some(text) => text.chars().for_each(push),
+                None => {
+                    let text = [source.base, source.modifier];
+                    text.into_iter()
+                        .filter(|code| *code != 0)
+                        .filter_map(char::from_u32)
+                        .for_each(push);
                 }
             }
             out.push_str(">\n");
@@ -231,14 +303,14 @@ fn subset_tag(gids: &[u16]) -> String {
         .collect()
 }
 
-fn deflate(data: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn deflate(data: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::with_capacity(data.len() / 3), Compression::fast());
     encoder.write_all(data).ok()?;
     encoder.finish().ok()
 }
 
 /// A text string in UTF-16 (ISO 32000-1 §7.9.2).
-fn text_string(text: &str) -> Object {
+pub(super) fn text_string(text: &str) -> Object {
     let mut bytes = vec![0xfe, 0xff];
     for unit in text.encode_utf16() {
         bytes.extend_from_slice(&unit.to_be_bytes());

@@ -9,7 +9,7 @@
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
 use zeroize::Zeroizing;
 
-use super::{PAGE_HEIGHT, PAGE_WIDTH, error::RenderError, finish};
+use super::{css::PageRule, error::RenderError, finish};
 
 /// The name of the mark among a page's resources.
 const MARK: &str = "KakitomePiece";
@@ -63,7 +63,8 @@ fn draw_over(document: &mut Document, page: ObjectId, mark: ObjectId) -> Option<
     let stream = document.get_object_mut(form).ok()?.as_stream_mut().ok()?;
     stream.dict.set("Type", "XObject");
     stream.dict.set("Subtype", "Form");
-    stream.dict.set("BBox", vec![0.into(), 0.into(), PAGE_WIDTH.into(), PAGE_HEIGHT.into()]);
+    let PageRule { width, height, .. } = PageRule::plain();
+    stream.dict.set("BBox", vec![0.into(), 0.into(), width.into(), height.into()]);
     stream.dict.set("Matrix", vec![1.into(), 0.into(), 0.into(), 1.into(), x.into(), y.into()]);
     stream.dict.set("Resources", fonts);
 

@@ -18,6 +18,8 @@
 
 mod address;
 mod adopt;
+mod archive;
+mod assets;
 mod css;
 mod dom;
 mod error;
@@ -26,23 +28,28 @@ mod finish;
 mod font;
 mod front;
 mod layout;
+mod outline;
 mod paint;
 mod schema;
+mod srgb;
 mod template;
 #[cfg(test)]
 mod tests;
+mod used;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
 pub use adopt::PdfLimits;
-pub use error::RenderError;
+pub use error::{At, RenderError};
+pub use font::FontSource;
 pub use template::TemplateBundle;
 
 use crate::domain::locale::Locale;
-use css::{Sheet, cascade::Styles};
-use dom::Tree;
+use assets::Assets;
+use css::{PageRule, Paper, Sheet, cascade::Styles};
+use dom::{Tag, Tree};
 use finish::About;
 use font::FontSet;
 use layout::{
@@ -53,20 +60,27 @@ use layout::{
 use template::Template;
 
 /// The renderer and its version: part of what makes a document's bytes.
-pub const RENDERER: &str = "kakitome-render/1";
+pub const RENDERER: &str = "kakitome-render/2";
 /// The most pages of a document, its address page included.
 pub const MAX_PAGES: u32 = 500;
-
-/// A4 upright, in points.
-const PAGE_WIDTH: f32 = 210.0 * 72.0 / 25.4;
-/// A4 upright, in points.
-const PAGE_HEIGHT: f32 = 297.0 * 72.0 / 25.4;
 
 /// Fonts and templates, ready for use from any number of threads at once.
 #[derive(Debug)]
 pub struct Renderer {
     fonts: Arc<FontSet>,
     templates: BTreeMap<String, Template>,
+    /// [`RENDERER`] with the version of the fonts.
+    version: String,
+}
+
+/// What kind of PDF a document becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// PDF 1.7 with a title, a language, links and an outline.
+    #[default]
+    Plain,
+    /// Tagged and with metadata, after the structure of PDF/A-3 and PDF/UA-1.
+    Archive,
 }
 
 /// A document to be made.
@@ -82,6 +96,10 @@ pub struct Order<'a> {
     pub title: &'a str,
     /// For letters: the page that shows through the window of the envelope.
     pub address_page: Option<&'a AddressPage>,
+    /// What kind of PDF it becomes.
+    pub profile: Profile,
+    /// The data are attached as `data.json`.
+    pub attach_data: bool,
 }
 
 impl std::fmt::Debug for Order<'_> {
@@ -126,8 +144,8 @@ pub struct Rendered {
     /// The template and 16 hexadecimal digits of its content's hash, such as
     /// `invoice@0123456789abcdef`; `pdf` for what the sender brought.
     pub template: String,
-    /// [`RENDERER`].
-    pub renderer: &'static str,
+    /// [`RENDERER`] and 16 hexadecimal digits of the fonts' hash.
+    pub renderer: String,
 }
 
 impl std::fmt::Debug for Rendered {
@@ -158,15 +176,28 @@ impl Renderer {
     /// prepares every glyph of it, which takes a fraction of a second and some
     /// 4 MB; make one renderer and share it.
     pub fn bundled() -> Result<Self, RenderError> {
-        let fonts = FontSet::bundled().ok_or(RenderError::Fonts)?;
+        Self::with_fonts(&[])
+    }
+
+    /// The same with the operator's fonts, which are asked for a glyph after the
+    /// bundled ones.
+    pub fn with_fonts(sources: &[FontSource]) -> Result<Self, RenderError> {
+        let mut fonts = FontSet::bundled().ok_or(RenderError::Fonts)?;
+        for source in sources {
+            let file = source.family.clone();
+            fonts.add(source).map_err(|what| RenderError::template(file, what, None))?;
+        }
         let bundles = bundled! {
             "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
             "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
         };
-        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new() };
+        let version = format!("{RENDERER} fonts/{}", fonts.version());
+        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new(), version };
         // Their samples are rendered by the tests, not at every start.
         for bundle in bundles {
-            renderer.templates.insert(bundle.name.clone(), Template::compile(&bundle)?);
+            renderer
+                .templates
+                .insert(bundle.name.clone(), Template::compile(&bundle, &renderer.fonts)?);
         }
         Ok(renderer)
     }
@@ -177,7 +208,7 @@ impl Renderer {
     /// every language.
     pub fn with_templates(mut self, bundles: Vec<TemplateBundle>) -> Result<Self, RenderError> {
         for bundle in bundles {
-            let template = Template::compile(&bundle)?;
+            let template = Template::compile(&bundle, &self.fonts)?;
             for sample in &template.samples {
                 for locale in [Locale::Ja, Locale::En] {
                     let title = "";
@@ -187,6 +218,8 @@ impl Renderer {
                         data: sample,
                         title,
                         address_page: None,
+                        profile: Profile::Plain,
+                        attach_data: false,
                     };
                     self.render_with(&template, &order)?;
                 }
@@ -206,6 +239,18 @@ impl Renderer {
         self.templates.keys().map(String::as_str).collect()
     }
 
+    /// [`RENDERER`] with the version of the fonts, as it stands with every
+    /// document.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The HTML that a template writes, for a look at it in a browser.
+    pub fn html(&self, order: &Order<'_>) -> Result<Zeroizing<String>, RenderError> {
+        let template = self.templates.get(order.template).ok_or(RenderError::NoTemplate)?;
+        template.html(order.data, order.locale, order.title)
+    }
+
     /// Makes a document. The same order gives the same bytes.
     pub fn render(&self, order: &Order<'_>) -> Result<Rendered, RenderError> {
         let template = self.templates.get(order.template).ok_or(RenderError::NoTemplate)?;
@@ -218,7 +263,7 @@ impl Renderer {
         let html = template.html(order.data, order.locale, &title)?;
         let tree = Tree::parse(&html)?;
         let styles = Styles::of(&tree, &template.sheet);
-        let mut layout = Layout::new(&self.fonts, &tree, &styles);
+        let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
         let mut pages = lay_out(&mut layout, &template.sheet)?;
         if let Some(address) = order.address_page {
             pages.insert(0, address::page(&mut layout, address)?);
@@ -226,13 +271,22 @@ impl Renderer {
         }
         let count = page_count(pages.len())?;
         layout.check()?;
-        let (document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
-        let about = About { title: &title, language: order.locale.tag() };
+        let archive = order.profile == Profile::Archive;
+        let source =
+            if order.attach_data { serde_json::to_vec_pretty(order.data).ok() } else { None };
+        let source = source.map(Zeroizing::new);
+        let about = About {
+            title: &title,
+            language: order.locale.tag(),
+            archive,
+            attachment: source.as_ref().map(|bytes| ("data.json", bytes.as_slice())),
+        };
+        let drawn = paint::draw(&pages, &layout, archive);
         Ok(Rendered {
-            pdf: finish::finish(document, &used, &self.fonts, &about)?,
+            pdf: finish::finish(drawn, &pages, &layout, &about)?,
             pages: count,
             template: template.version.clone(),
-            renderer: RENDERER,
+            renderer: self.version.clone(),
         })
     }
 
@@ -261,7 +315,8 @@ impl Renderer {
                 (front::put_in_front(document, front)?, pages)
             }
         };
-        Ok(Rendered { pdf, pages, template: "pdf".to_owned(), renderer: RENDERER })
+        let renderer = self.version.clone();
+        Ok(Rendered { pdf, pages, template: "pdf".to_owned(), renderer })
     }
 
     /// The address page and the marks of all other pages as a document of its own.
@@ -271,33 +326,49 @@ impl Renderer {
         count: u32,
     ) -> Result<lopdf::Document, RenderError> {
         let tree = Tree::parse("<html></html>")?;
-        let styles = Styles::of(&tree, &Sheet::parse("")?);
-        let mut layout = Layout::new(&self.fonts, &tree, &styles);
+        let styles = Styles::of(&tree, &Sheet::parse("", &self.fonts.families())?);
+        let assets = Assets::default();
+        let mut layout = Layout::new(&self.fonts, &assets, &tree, &styles);
         let mut pages = vec![address::page(&mut layout, address)?];
-        pages.resize_with(usize::try_from(count).unwrap_or(0), Page::new);
+        pages.resize_with(usize::try_from(count).unwrap_or(0), || Page::sheet(&PageRule::plain()));
         address::mark(&mut layout, &mut pages, &address.piece_id);
         layout.check()?;
-        let (mut document, used) = paint::draw(&pages, &layout.glyphs, &self.fonts);
-        let about = About { title: "", language: "ja" };
-        finish::complete(&mut document, &used, &self.fonts, &about).ok_or(RenderError::Fonts)?;
-        Ok(document)
+        let about = About { title: "", language: "ja", archive: false, attachment: None };
+        let drawn = paint::draw(&pages, &layout, false);
+        finish::complete(drawn, &pages, &layout, &about).ok_or(RenderError::Fonts)
     }
 }
 
 /// Lays a tree out on pages, with what stands in their margins.
 fn lay_out(layout: &mut Layout<'_>, sheet: &Sheet) -> Result<Vec<Page>, RenderError> {
-    let [_, right, _, left] = sheet.page.margin;
+    let (paper, family) = paper(layout, sheet)?;
+    let width = paper.first.inner_width();
     let mut flow = Flow::default();
-    layout.flow(0, 0.0, PAGE_WIDTH - left - right, &mut flow)?;
+    layout.flow(0, 0.0, width, &mut flow)?;
     // Before pagination: a hostile text should be named, not cut into pages.
     layout.check()?;
     let max = usize::try_from(MAX_PAGES).unwrap_or(usize::MAX);
-    let mut pages = paginate(flow, &sheet.page, max)?;
-    let strings = layout.named_strings();
-    let strings: Vec<(&str, String)> =
-        strings.iter().map(|(name, text)| (&**name, text.clone())).collect();
-    layout.margin_boxes(&mut pages, &sheet.page, &strings);
+    let mut pages = paginate(layout, flow, &paper, max)?;
+    // Boxes without a positioned ancestor stand on the first page.
+    let [top, _, bottom, left] = paper.first.margin;
+    for mut piece in layout.absolutes(0, width, paper.first.height - top - bottom)? {
+        piece.items.iter_mut().for_each(|item| item.shift(left, top));
+        if let Some(first) = pages.first_mut() {
+            first.items.append(&mut piece.items);
+        }
+    }
+    layout.margin_boxes(&mut pages, &paper, family);
     Ok(pages)
+}
+
+/// The sheets that the root or the body asks for, and the family of its text.
+fn paper(layout: &Layout<'_>, sheet: &Sheet) -> Result<(Paper, u8), RenderError> {
+    let tree = layout.tree;
+    let body = tree.children(0).find(|child| tree.node(*child).tag == Some(Tag::Body));
+    let styles = [Some(0), body].into_iter().flatten().map(|node| layout.styles.style(node));
+    let family = styles.clone().last().map_or(0, |style| style.family);
+    let name = styles.filter_map(|style| style.page.clone()).last();
+    Ok((sheet.pages.paper(name.as_deref())?, family))
 }
 
 fn page_count(pages: usize) -> Result<u32, RenderError> {

@@ -1,211 +1,415 @@
 //! From pages of items to a `lopdf` document, through `printpdf` operations.
 //!
-//! On every page backgrounds come first, then rules, then text, so that no
-//! background hides a hairline. All text of a page is one text object; state is
-//! set only where it changes.
+//! On every page backgrounds come first, then rules, then pictures, then text, so
+//! that no background hides a hairline; boxes out of the flow come after all that
+//! in the same order. All text is in as few text objects as there are layers;
+//! state is set only where it changes. For tagged documents every run of content
+//! is marked with the element that it belongs to, all else as an artifact.
 
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::float_cmp,
     clippy::indexing_slicing,
     reason = "layout code: lengths in points, and arena numbers that layout hands out itself"
 )]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use printpdf::{
-    Color, DictItem, FontId, Mm, Op, PaintMode, PdfDocument, PdfFontHandle, PdfPage,
-    PdfSaveOptions, Pt, Rect, Rgb as PdfRgb, TextMatrix,
+    Color, DictItem, FontId, Op, PaintMode, PdfDocument, PdfFontHandle, PdfPage, PdfSaveOptions,
+    Pt, Rect, Rgb as PdfRgb, TextMatrix,
 };
 
 use super::{
-    PAGE_HEIGHT,
     css::value::Rgb,
-    font::{FaceId, FontSet, Source},
-    layout::{Area, Glyph, Item, Kind, Run, pages::Page},
+    dom::{NONE, NodeId, Rare, Tag},
+    font::FaceId,
+    layout::{Area, Item, Kind, Layout, Round, Run, Shape, pages::Page},
+    used::{Used, font_name},
 };
 
-/// Which glyphs of which faces a document uses.
-pub(super) struct Used<'a> {
-    fonts: &'a FontSet,
-    pub(super) faces: [UsedFace; 4],
+/// A drawn document that lacks its fonts, pictures and structure.
+pub(super) struct Drawn<'a> {
+    pub(super) document: lopdf::Document,
+    pub(super) used: Used<'a>,
+    /// The numbers of the pictures that occur.
+    pub(super) pictures: Vec<u32>,
+    /// For each page the elements of its marked content; empty if untagged.
+    pub(super) marks: Vec<Vec<NodeId>>,
+    /// Where links are: the page, the element, and left, bottom, right and top.
+    pub(super) links: Vec<(usize, NodeId, [f32; 4])>,
 }
 
-/// The glyphs of one face in a document, by their new numbers.
-#[derive(Default)]
-pub(super) struct UsedFace {
-    /// The new number of the face's glyphs; 0 where unused. Empty until one is.
-    first: Vec<u16>,
-    /// The face's number of each new glyph; the first is `.notdef`.
-    pub(super) gids: Vec<u16>,
-    /// What each new glyph stands for.
-    pub(super) sources: Vec<Source>,
-    /// A glyph that stands for several texts has a number for each.
-    more: HashMap<(u16, u32, u32), u16>,
-}
-
-impl<'a> Used<'a> {
-    fn new(fonts: &'a FontSet) -> Self {
-        Self { fonts, faces: Default::default() }
-    }
-
-    /// The document's number for a glyph.
-    #[inline]
-    fn code(&mut self, glyph: &Glyph) -> u16 {
-        let face = &mut self.faces[usize::from(glyph.face)];
-        if face.first.is_empty() {
-            face.first = vec![0; self.fonts.face(glyph.face).glyph_count()];
-            face.gids.push(0);
-            face.sources.push(Source { base: 0, modifier: 0 });
-        }
-        let source = Source { base: glyph.base, modifier: glyph.modifier };
-        let known = face.first[usize::from(glyph.gid)];
-        if known != 0 && face.sources[usize::from(known)] == source {
-            return known;
-        }
-        face.another(glyph.gid, source, known)
-    }
-}
-
-impl UsedFace {
-    fn another(&mut self, gid: u16, source: Source, known: u16) -> u16 {
-        let key = (gid, source.base, source.modifier);
-        if known != 0
-            && let Some(code) = self.more.get(&key)
-        {
-            return *code;
-        }
-        let Ok(code) = u16::try_from(self.gids.len()) else {
-            // More texts than numbers: the glyph is right, its text is another's.
-            return known;
-        };
-        if code == u16::MAX {
-            return known;
-        }
-        self.gids.push(gid);
-        self.sources.push(source);
-        if known == 0 {
-            self.first[usize::from(gid)] = code;
-        } else {
-            self.more.insert(key, code);
-        }
-        code
-    }
-}
-
-/// The resource name of a face.
-pub(super) fn font_name(face: FaceId) -> &'static str {
-    ["F0", "F1", "F2", "F3"][usize::from(face & 3)]
-}
-
-/// Draws all pages. Fonts are named but not yet in the document.
-pub(super) fn draw<'a>(
-    pages: &[Page],
-    glyphs: &[Glyph],
-    fonts: &'a FontSet,
-) -> (lopdf::Document, Used<'a>) {
-    let mut used = Used::new(fonts);
+/// Draws all pages. Fonts and pictures are named but not yet in the document.
+pub(super) fn draw<'a>(pages: &[Page], layout: &'a Layout<'_>, tagged: bool) -> Drawn<'a> {
+    let used = Used::new(layout.fonts, &layout.clusters);
     let mut document = PdfDocument::new("");
-    for page in pages {
-        let ops = operations(page, glyphs, &mut used);
-        document.pages.push(PdfPage::new(Mm(210.0), Mm(297.0), ops));
+    let mut drawn = Drawn {
+        document: lopdf::Document::new(),
+        used,
+        pictures: Vec::new(),
+        marks: Vec::new(),
+        links: Vec::new(),
+    };
+    for (number, page) in pages.iter().enumerate() {
+        let mut pen = Pen::new(page, number, layout, tagged, &mut drawn);
+        pen.page(page);
+        let (ops, marks) = (pen.ops, pen.marks);
+        drawn.marks.push(marks);
+        let size = (Pt(page.width).into(), Pt(page.height).into());
+        document.pages.push(PdfPage::new(size.0, size.1, ops));
     }
-    // `secure: false` lets `Tj` through; every operator here is ours.
+    // `secure: false` lets operators through that `printpdf` has no name for; every
+    // one here is ours.
     let options = PdfSaveOptions {
         optimize: false,
         subset_fonts: false,
         secure: false,
         image_optimization: None,
     };
-    (document.to_lopdf_document(&options, &mut Vec::new()), used)
+    drawn.document = document.to_lopdf_document(&options, &mut Vec::new());
+    drawn
 }
 
-fn operations(page: &Page, glyphs: &[Glyph], used: &mut Used<'_>) -> Vec<Op> {
-    let mut ops = Vec::with_capacity(3 * page.len() + 8);
-    let mut fill = None;
-    let fills = page.iter().filter_map(|item| match item {
-        Item::Fill(area) => Some(area),
-        Item::Rule(_) | Item::Text(_) => None,
-    });
-    let rules = page.iter().filter_map(|item| match item {
-        Item::Rule(area) => Some(area),
-        Item::Fill(_) | Item::Text(_) => None,
-    });
-    for area in fills.chain(rules) {
-        set_color(&mut ops, &mut fill, area.color);
-        ops.push(rectangle(area));
-    }
-    let mut state = (u8::MAX, 0.0f32, 0.0f32);
-    ops.push(Op::StartTextSection);
-    for item in page {
-        if let Item::Text(run) = item {
-            text(&mut ops, run, glyphs, used, &mut state, &mut fill);
-        }
-    }
-    ops.push(Op::EndTextSection);
-    ops
+/// Draws one page.
+struct Pen<'p, 'a> {
+    layout: &'a Layout<'a>,
+    drawn: &'p mut Drawn<'a>,
+    ops: Vec<Op>,
+    height: f32,
+    number: usize,
+    tagged: bool,
+    marks: Vec<NodeId>,
+    /// The element whose content is open; `None` outside of any mark.
+    open: Option<NodeId>,
+    fill: Option<Rgb>,
+    /// The face, the size and the character spacing.
+    font: (FaceId, f32, f32),
+    in_text: bool,
 }
 
-fn text(
-    ops: &mut Vec<Op>,
-    run: &Run,
-    glyphs: &[Glyph],
-    used: &mut Used<'_>,
-    state: &mut (FaceId, f32, f32),
-    fill: &mut Option<Rgb>,
-) {
-    let first = run.first as usize;
-    let all = &glyphs[first..first + run.count as usize];
-    set_color(ops, fill, run.color);
-    if state.2 != run.spacing {
-        ops.push(Op::SetCharacterSpacing { multiplier: rounded(run.spacing) });
-        state.2 = run.spacing;
-    }
-    // A label may mix faces; a run from the tree never does.
-    let mut x = run.x;
-    let mut rest = all;
-    while let Some(glyph) = rest.first() {
-        let same = rest.iter().take_while(|next| next.face == glyph.face).count();
-        let (part, after) = rest.split_at(same);
-        rest = after;
-        if (state.0, state.1) != (glyph.face, run.size) {
-            let font = PdfFontHandle::External(FontId(font_name(glyph.face).to_owned()));
-            ops.push(Op::SetFont { font, size: Pt(run.size) });
-            (state.0, state.1) = (glyph.face, run.size);
+impl<'p, 'a> Pen<'p, 'a> {
+    fn new(
+        page: &Page,
+        number: usize,
+        layout: &'a Layout<'a>,
+        tagged: bool,
+        drawn: &'p mut Drawn<'a>,
+    ) -> Self {
+        Self {
+            layout,
+            drawn,
+            ops: Vec::with_capacity(3 * page.items.len() + 8),
+            height: page.height,
+            number,
+            tagged,
+            marks: Vec::new(),
+            open: None,
+            fill: None,
+            font: (FaceId::MAX, 0.0, 0.0),
+            in_text: false,
         }
+    }
+
+    fn page(&mut self, page: &Page) {
+        let over = page.items.iter().any(|item| item.over);
+        for layer in [false, true].into_iter().take(if over { 2 } else { 1 }) {
+            for rank in 0..4 {
+                for item in page.items.iter().filter(|item| item.over == layer) {
+                    if rank_of(&item.shape) == rank {
+                        self.item(item);
+                    }
+                }
+            }
+            self.close();
+            self.leave_text();
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        // Marked content and text objects never overlap.
+        match item.shape {
+            Shape::Text(_) => self.enter_text(),
+            _ => self.leave_text(),
+        }
+        self.mark(item.node);
+        match &item.shape {
+            Shape::Fill(area) | Shape::Rule(area) => {
+                self.color(area.color);
+                let rectangle = self.rectangle(area);
+                self.ops.push(rectangle);
+            }
+            Shape::Dash(area, dotted) => self.dash(area, *dotted),
+            Shape::Round(round) => self.round(round),
+            Shape::Picture(area, number) => self.picture(area, *number),
+            Shape::Text(run) => {
+                self.text(run);
+                self.link(item.node, run);
+            }
+        }
+    }
+
+    /// Opens the marked content of an element, and closes what was open.
+    fn mark(&mut self, node: NodeId) {
+        if !self.tagged || self.open == Some(node) {
+            return;
+        }
+        self.close();
+        self.open = Some(node);
+        if node == NONE {
+            self.ops.push(Op::BeginMarkedContent { tag: "Artifact".to_owned() });
+            return;
+        }
+        let mark = DictItem::Int(self.marks.len() as i64);
+        self.marks.push(node);
+        self.ops.push(Op::BeginMarkedContentWithProperties {
+            tag: "Span".to_owned(),
+            properties: DictItem::Dict { map: BTreeMap::from([("MCID".to_owned(), mark)]) },
+        });
+    }
+
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.ops.push(Op::EndMarkedContent);
+        }
+    }
+
+    fn enter_text(&mut self) {
+        if !self.in_text {
+            self.close();
+            self.ops.push(Op::StartTextSection);
+            self.in_text = true;
+        }
+    }
+
+    fn leave_text(&mut self) {
+        if self.in_text {
+            self.close();
+            self.ops.push(Op::EndTextSection);
+            self.in_text = false;
+        }
+    }
+
+    fn text(&mut self, run: &Run) {
+        let layout = self.layout;
+        let first = run.first as usize;
+        let mut rest = &layout.glyphs[first..first + run.count as usize];
+        self.color(run.color);
+        if self.font.2 != run.spacing {
+            self.ops.push(Op::SetCharacterSpacing { multiplier: rounded(run.spacing) });
+            self.font.2 = run.spacing;
+        }
+        // A label may mix faces; a run from the tree never does.
+        let mut x = run.x;
+        let mut number = run.first;
+        while let Some(glyph) = rest.first() {
+            let (face, offset) = (glyph.face, self.offset(number));
+            let same = match offset {
+                Some(_) => 1,
+                None => (number..)
+                    .zip(rest)
+                    .take_while(|(number, next)| {
+                        next.face == face
+                            && (layout.offsets.is_empty() || self.offset(*number).is_none())
+                    })
+                    .count(),
+            };
+            let (part, after) = rest.split_at(same);
+            rest = after;
+            number += same as u32;
+            if (self.font.0, self.font.1) != (face, run.size) {
+                let font = PdfFontHandle::External(FontId(font_name(face)));
+                self.ops.push(Op::SetFont { font, size: Pt(run.size) });
+                (self.font.0, self.font.1) = (face, run.size);
+            }
+            let (dx, dy) = offset.unwrap_or_default();
+            let at = (Pt(rounded(x + dx)), Pt(rounded(self.height - run.y + dy)));
+            self.ops.push(Op::SetTextMatrix { matrix: TextMatrix::Translate(at.0, at.1) });
+            let advance = part.iter().map(|glyph| glyph.advance).sum::<f32>();
+            let shown = if run.adjusted { self.shown_apart(part, run) } else { self.shown(part) };
+            self.ops.push(shown);
+            x += advance;
+        }
+    }
+
+    fn offset(&self, number: u32) -> Option<(f32, f32)> {
+        self.layout.offsets.get(&number).copied()
+    }
+
+    /// Glyphs with their own widths.
+    fn shown(&mut self, part: &[super::layout::Glyph]) -> Op {
         let mut codes = Vec::with_capacity(2 * part.len());
         for glyph in part.iter().filter(|glyph| glyph.kind != Kind::Invisible) {
-            codes.extend_from_slice(&used.code(glyph).to_be_bytes());
+            codes.extend_from_slice(&self.drawn.used.code(glyph).to_be_bytes());
         }
-        let at = (Pt(rounded(x)), Pt(rounded(PAGE_HEIGHT - run.y)));
-        ops.push(Op::SetTextMatrix { matrix: TextMatrix::Translate(at.0, at.1) });
-        ops.push(Op::Unknown { key: "Tj".to_owned(), value: vec![DictItem::Bytes(codes)] });
-        x += part.iter().map(|glyph| glyph.advance).sum::<f32>();
+        Op::Unknown { key: "Tj".to_owned(), value: vec![DictItem::Bytes(codes)] }
+    }
+
+    /// Glyphs of which some stand closer or wider than their widths say.
+    fn shown_apart(&mut self, part: &[super::layout::Glyph], run: &Run) -> Op {
+        let mut pieces = Vec::new();
+        let mut codes = Vec::new();
+        for glyph in part.iter().filter(|glyph| glyph.kind != Kind::Invisible) {
+            codes.extend_from_slice(&self.drawn.used.code(glyph).to_be_bytes());
+            let own =
+                self.layout.fonts.face(glyph.face).advance(glyph.gid) * run.size + run.spacing;
+            let more = glyph.advance - own;
+            if more.abs() > 0.002 {
+                pieces.push(DictItem::Bytes(std::mem::take(&mut codes)));
+                pieces.push(DictItem::Real(rounded(-more / run.size.max(0.01) * 1000.0)));
+            }
+        }
+        if !codes.is_empty() {
+            pieces.push(DictItem::Bytes(codes));
+        }
+        Op::Unknown { key: "TJ".to_owned(), value: vec![DictItem::Array(pieces)] }
+    }
+
+    /// Remembers where a link's text stands.
+    fn link(&mut self, node: NodeId, run: &Run) {
+        let tree = self.layout.tree;
+        if node == NONE
+            || tree.node(node).tag != Some(Tag::A)
+            || tree.rare(node, Rare::Href).is_none()
+        {
+            return;
+        }
+        let first = run.first as usize;
+        let glyphs = &self.layout.glyphs[first..first + run.count as usize];
+        let width: f32 = glyphs.iter().map(|glyph| glyph.advance).sum();
+        let y = self.height - run.y;
+        let area = [run.x, y - 0.25 * run.size, run.x + width, y + 0.95 * run.size];
+        self.drawn.links.push((self.number, node, area.map(rounded)));
+    }
+
+    fn dash(&mut self, area: &Area, dotted: bool) {
+        let across = area.w >= area.h;
+        let thick = if across { area.h } else { area.w };
+        let (on, off) = if dotted { (0.0, 2.0 * thick) } else { (3.0 * thick, 2.0 * thick) };
+        let (x, y) = (area.x + thick / 2.0, self.height - area.y - thick / 2.0);
+        let to = if across {
+            (area.x + area.w - thick / 2.0, y)
+        } else {
+            (x, self.height - area.y - area.h + thick / 2.0)
+        };
+        self.raw("q", &[]);
+        self.raw("J", &[f32::from(u8::from(dotted))]);
+        let pattern =
+            DictItem::Array(vec![DictItem::Real(rounded(on)), DictItem::Real(rounded(off))]);
+        self.ops.push(Op::Unknown { key: "d".to_owned(), value: vec![pattern, DictItem::Int(0)] });
+        self.stroke_color(area.color);
+        self.raw("w", &[thick]);
+        self.raw("m", &[x, y]);
+        self.raw("l", &[to.0, to.1]);
+        self.raw("S", &[]);
+        self.raw("Q", &[]);
+    }
+
+    fn round(&mut self, round: &Round) {
+        let Round { area, radius, .. } = round;
+        if round.fill {
+            self.color(area.color);
+            self.outline(area, *radius);
+            self.raw("f", &[]);
+        }
+        if let Some((width, color)) = round.border {
+            let half = width / 2.0;
+            let inner = Area {
+                x: area.x + half,
+                y: area.y + half,
+                w: (area.w - width).max(0.0),
+                h: (area.h - width).max(0.0),
+                color,
+            };
+            self.stroke_color(color);
+            self.raw("w", &[width]);
+            self.outline(&inner, radius.map(|radius| (radius - half).max(0.0)));
+            self.raw("S", &[]);
+        }
+    }
+
+    /// A rectangle with round corners as a path.
+    fn outline(&mut self, area: &Area, [a, b, c, d]: [f32; 4]) {
+        // How far the handles of a quarter of a circle reach.
+        const HANDLE: f32 = 0.447_715_25;
+        let (left, right) = (area.x, area.x + area.w);
+        let (top, bottom) = (self.height - area.y, self.height - area.y - area.h);
+        let k = |radius: f32| radius * HANDLE;
+        self.raw("m", &[left + a, top]);
+        self.raw("l", &[right - b, top]);
+        self.raw("c", &[right - k(b), top, right, top - k(b), right, top - b]);
+        self.raw("l", &[right, bottom + c]);
+        self.raw("c", &[right, bottom + k(c), right - k(c), bottom, right - c, bottom]);
+        self.raw("l", &[left + d, bottom]);
+        self.raw("c", &[left + k(d), bottom, left, bottom + k(d), left, bottom + d]);
+        self.raw("l", &[left, top - a]);
+        self.raw("c", &[left, top - k(a), left + k(a), top, left + a, top]);
+        self.raw("h", &[]);
+    }
+
+    fn picture(&mut self, area: &Area, number: u32) {
+        if !self.drawn.pictures.contains(&number) {
+            self.drawn.pictures.push(number);
+        }
+        let y = self.height - area.y - area.h;
+        self.raw("q", &[]);
+        self.raw("cm", &[area.w, 0.0, 0.0, area.h, area.x, y]);
+        let name = DictItem::Name(picture_name(number).into_bytes());
+        self.ops.push(Op::Unknown { key: "Do".to_owned(), value: vec![name] });
+        self.raw("Q", &[]);
+    }
+
+    fn raw(&mut self, key: &str, numbers: &[f32]) {
+        let value = numbers.iter().map(|number| DictItem::Real(rounded(*number))).collect();
+        self.ops.push(Op::Unknown { key: key.to_owned(), value });
+    }
+
+    fn color(&mut self, color: Rgb) {
+        if self.fill == Some(color) {
+            return;
+        }
+        self.fill = Some(color);
+        let [r, g, b] = unit(color);
+        self.ops.push(Op::SetFillColor { col: Color::Rgb(PdfRgb { r, g, b, icc_profile: None }) });
+    }
+
+    fn stroke_color(&mut self, color: Rgb) {
+        self.raw("RG", &unit(color));
+    }
+
+    fn rectangle(&self, area: &Area) -> Op {
+        Op::DrawRectangle {
+            rectangle: Rect {
+                x: Pt(rounded(area.x)),
+                y: Pt(rounded(self.height - area.y - area.h)),
+                width: Pt(rounded(area.w)),
+                height: Pt(rounded(area.h)),
+                mode: Some(PaintMode::Fill),
+                winding_order: None,
+            },
+        }
     }
 }
 
-fn set_color(ops: &mut Vec<Op>, current: &mut Option<Rgb>, color: Rgb) {
-    if *current == Some(color) {
-        return;
-    }
-    *current = Some(color);
-    let unit = |value: u8| (f32::from(value) / 255.0 * 1000.0).round() / 1000.0;
-    let (r, g, b) = (unit(color.0), unit(color.1), unit(color.2));
-    ops.push(Op::SetFillColor { col: Color::Rgb(PdfRgb { r, g, b, icc_profile: None }) });
+/// The resource name of a picture.
+pub(super) fn picture_name(number: u32) -> String {
+    format!("P{number}")
 }
 
-fn rectangle(area: &Area) -> Op {
-    Op::DrawRectangle {
-        rectangle: Rect {
-            x: Pt(rounded(area.x)),
-            y: Pt(rounded(PAGE_HEIGHT - area.y - area.h)),
-            width: Pt(rounded(area.w)),
-            height: Pt(rounded(area.h)),
-            mode: Some(PaintMode::Fill),
-            winding_order: None,
-        },
+fn rank_of(shape: &Shape) -> u8 {
+    match shape {
+        Shape::Fill(_) | Shape::Round(_) => 0,
+        Shape::Rule(_) | Shape::Dash(..) => 1,
+        Shape::Picture(..) => 2,
+        Shape::Text(_) => 3,
     }
+}
+
+fn unit(color: Rgb) -> [f32; 3] {
+    [color.0, color.1, color.2].map(|value| (f32::from(value) / 255.0 * 1000.0).round() / 1000.0)
 }
 
 /// A hundredth of a point is finer than any printer.

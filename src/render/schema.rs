@@ -49,7 +49,7 @@ impl Schema {
     /// Reads a schema.
     pub(super) fn compile(text: &[u8]) -> Result<Self, RenderError> {
         let root: Value = serde_json::from_slice(text)
-            .map_err(|error| unusable("not JSON", u32::try_from(error.line()).ok()))?;
+            .map_err(|error| super::template::not_json("data.schema.json", &error))?;
         compile(&root, &root, 0)
     }
 
@@ -186,20 +186,20 @@ fn bad(path: &[Step<'_>], what: &'static str) -> RenderError {
     RenderError::BadDocumentData { field, what }
 }
 
-fn unusable(what: &str, line: Option<u32>) -> RenderError {
-    RenderError::template(format!("data.schema.json: {what}"), line)
+fn unusable(what: &str) -> RenderError {
+    RenderError::template("data.schema.json", what, None)
 }
 
 fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderError> {
     if depth > DEEPEST {
-        return Err(unusable("nested too deeply", None));
+        return Err(unusable("nested too deeply"));
     }
-    let map = schema.as_object().ok_or_else(|| unusable("a schema is an object", None))?;
+    let map = schema.as_object().ok_or_else(|| unusable("a schema is an object"))?;
     if let Some(target) = map.get("$ref") {
         let pointer = target.as_str().and_then(|target| target.strip_prefix('#'));
         let target = pointer.and_then(|pointer| root.pointer(pointer));
         return compile(
-            target.ok_or_else(|| unusable("unknown $ref", None))?,
+            target.ok_or_else(|| unusable("unknown $ref"))?,
             root,
             depth.saturating_add(1),
         );
@@ -210,7 +210,7 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderE
             .keys()
             .find(|key| !allowed.contains(&key.as_str()) && !annotations.contains(&key.as_str()));
         match unknown {
-            Some(key) => Err(unusable(&format!("unknown keyword `{key}`"), None)),
+            Some(key) => Err(unusable(&format!("unknown keyword `{key}`"))),
             None => Ok(()),
         }
     };
@@ -219,7 +219,7 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderE
         Some(value) => value
             .as_u64()
             .and_then(|value| usize::try_from(value).ok())
-            .ok_or_else(|| unusable(&format!("`{key}` is not a number"), None)),
+            .ok_or_else(|| unusable(&format!("`{key}` is not a number"))),
     };
     match map.get("type").and_then(Value::as_str) {
         Some("object") => {
@@ -228,7 +228,7 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderE
         }
         Some("array") => {
             only(&["items", "minItems", "maxItems"])?;
-            let items = map.get("items").ok_or_else(|| unusable("a list without `items`", None))?;
+            let items = map.get("items").ok_or_else(|| unusable("a list without `items`"))?;
             Ok(Schema::List {
                 items: Box::new(compile(items, root, depth.saturating_add(1))?),
                 min: limit("minItems", 0)?,
@@ -242,7 +242,7 @@ fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderE
         }
         Some("integer") => only(&[]).map(|()| Schema::Integer),
         Some("boolean") => only(&[]).map(|()| Schema::Boolean),
-        Some(_) | None => Err(unusable("unknown or missing `type`", None)),
+        Some(_) | None => Err(unusable("unknown or missing `type`")),
     }
 }
 
@@ -252,18 +252,16 @@ fn compile_object(
     depth: usize,
 ) -> Result<Schema, RenderError> {
     if map.get("additionalProperties") != Some(&Value::Bool(false)) {
-        return Err(unusable("objects say `additionalProperties: false`", None));
+        return Err(unusable("objects say `additionalProperties: false`"));
     }
     let properties = map.get("properties").and_then(Value::as_object);
     let mut fields = Vec::new();
-    for (name, schema) in
-        properties.ok_or_else(|| unusable("an object without `properties`", None))?
-    {
+    for (name, schema) in properties.ok_or_else(|| unusable("an object without `properties`"))? {
         fields.push((name.clone(), compile(schema, root, depth.saturating_add(1))?));
     }
     let required: HashSet<String> = strings(map.get("required"))?.into_iter().collect();
     if required.iter().any(|name| !fields.iter().any(|(known, _)| known == name)) {
-        return Err(unusable("`required` names an unknown field", None));
+        return Err(unusable("`required` names an unknown field"));
     }
     Ok(Schema::Object { fields, required })
 }
@@ -273,7 +271,7 @@ fn format(map: &Map<String, Value>) -> Result<Format, RenderError> {
         None => Ok(Format::Any),
         Some(Some("date")) => Ok(Format::Date),
         Some(Some("decimal")) => Ok(Format::Decimal),
-        Some(_) => Err(unusable("unknown `format`", None)),
+        Some(_) => Err(unusable("unknown `format`")),
     }
 }
 
@@ -281,5 +279,5 @@ fn strings(list: Option<&Value>) -> Result<Vec<String>, RenderError> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let words =
         list.as_array().map(|list| list.iter().map(|word| word.as_str().map(str::to_owned)));
-    words.and_then(Iterator::collect).ok_or_else(|| unusable("a list of strings is expected", None))
+    words.and_then(Iterator::collect).ok_or_else(|| unusable("a list of strings is expected"))
 }

@@ -12,7 +12,10 @@
 //! before it is written (`"x" * 1000000000`), which is why templates come from
 //! the operator and data from tenants, and never the other way round.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use html5gum::{
     Span, Tokenizer,
@@ -26,10 +29,12 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
+    assets::Assets,
     css::Sheet,
     dom::{self, Tag},
-    error::RenderError,
+    error::{At, RenderError},
     filters,
+    font::{FontSet, FontSource},
     schema::Schema,
 };
 use crate::domain::{
@@ -46,8 +51,10 @@ use crate::domain::{
 pub(super) const MAX_HTML: usize = 4 << 20;
 /// Instructions that a template may take.
 const FUEL: u64 = 20_000_000;
-/// The most bytes of one file of a bundle.
+/// The most bytes of one text file of a bundle.
 const MAX_FILE: usize = 1 << 20;
+/// The most bytes of one font of a bundle.
+const MAX_FONT: usize = 16 << 20;
 
 /// The files of a template, as an operator hands them over.
 #[derive(Clone, Debug)]
@@ -65,6 +72,9 @@ pub(super) struct Template {
     pub(super) version: String,
     pub(super) sheet: Sheet,
     pub(super) samples: Vec<Value>,
+    /// The renderer's fonts and the template's own.
+    pub(super) fonts: Arc<FontSet>,
+    pub(super) assets: Assets,
     schema: Schema,
     environment: Environment<'static>,
     invoice: bool,
@@ -72,43 +82,62 @@ pub(super) struct Template {
 
 impl Template {
     /// Checks a bundle; rendering the samples is the caller's part.
-    pub(super) fn compile(bundle: &TemplateBundle) -> Result<Self, RenderError> {
+    pub(super) fn compile(
+        bundle: &TemplateBundle,
+        fonts: &Arc<FontSet>,
+    ) -> Result<Self, RenderError> {
         let name = &bundle.name;
         let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !plain || !(1..=40).contains(&name.len()) || name == "pdf" {
-            return Err(RenderError::template("the name of a template is [a-z0-9-]{1,40}", None));
+            return Err(RenderError::template(
+                "the folder",
+                "the name of a template is [a-z0-9-]{1,40}",
+                None,
+            ));
         }
         let mut samples = Vec::new();
+        let mut assets = Assets::default();
         for (file, bytes) in &bundle.files {
+            if is_golden(file) || is_font(file) {
+                continue;
+            }
+            if Assets::is_picture(file) {
+                assets.add(file, bytes)?;
+                continue;
+            }
             if bytes.len() > MAX_FILE {
-                return Err(RenderError::template(format!("{file}: larger than 1 MiB"), None));
+                return Err(RenderError::template(file.clone(), "larger than 1 MiB", None));
             }
             match file.as_str() {
                 "template.html" | "style.css" | "data.schema.json" => {}
                 sample if is_sample(sample) => {
-                    let sample = serde_json::from_slice(bytes)
-                        .map_err(|_| RenderError::template(format!("{file}: not JSON"), None))?;
+                    let sample =
+                        serde_json::from_slice(bytes).map_err(|error| not_json(file, &error))?;
                     samples.push(sample);
                 }
                 _ => {
                     return Err(RenderError::template(
-                        format!("{file}: not a file of a template"),
+                        file.clone(),
+                        "not a file of a template",
                         None,
                     ));
                 }
             }
         }
         if samples.is_empty() {
-            return Err(RenderError::template("sample.json is missing", None));
+            return Err(RenderError::template("sample.json", "missing", None));
         }
         let source = text(bundle, "template.html")?;
         check_source(source)?;
-        let sheet = Sheet::parse(text(bundle, "style.css")?)?;
+        let sheet = Sheet::parse(text(bundle, "style.css")?, &fonts.families())?;
+        let fonts = own_fonts(bundle, &sheet, fonts)?;
         let schema = Schema::compile(text(bundle, "data.schema.json")?.as_bytes())?;
         Ok(Self {
             version: format!("{name}@{}", hash(bundle)),
             sheet,
             samples,
+            fonts,
+            assets,
             schema,
             environment: environment(source)?,
             invoice: document::is_invoice(name),
@@ -142,7 +171,7 @@ impl Template {
         let bytes = std::mem::take(&mut *out.bytes);
         // minijinja writes strings, so this cannot fail; if it did, nothing is printed.
         let html = String::from_utf8(bytes)
-            .map_err(|_| RenderError::template("template.html: not UTF-8", None))?;
+            .map_err(|_| RenderError::template("template.html", "not UTF-8", None))?;
         Ok(Zeroizing::new(html))
     }
 }
@@ -150,6 +179,52 @@ impl Template {
 /// `sample.json`, `sample.en.json` and so on.
 fn is_sample(file: &str) -> bool {
     file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
+}
+
+/// A picture of what a sample looks like: for people and tests.
+fn is_golden(file: &str) -> bool {
+    file.starts_with("golden") && file.ends_with(".png")
+}
+
+fn is_font(file: &str) -> bool {
+    matches!(file.rsplit_once('.'), Some((_, "ttf")))
+}
+
+/// The fonts that a template may use: those of the renderer, and its own.
+fn own_fonts(
+    bundle: &TemplateBundle,
+    sheet: &Sheet,
+    fonts: &Arc<FontSet>,
+) -> Result<Arc<FontSet>, RenderError> {
+    if sheet.faces.is_empty() {
+        return Ok(Arc::clone(fonts));
+    }
+    let mut own = FontSet::clone(fonts);
+    for face in &sheet.faces {
+        let bad = |what: &str| RenderError::template(face.file.clone(), what, None);
+        let (_, bytes) = bundle
+            .files
+            .iter()
+            .find(|(file, _)| *file == face.file)
+            .ok_or_else(|| bad("missing: @font-face names it"))?;
+        if bytes.len() > MAX_FONT {
+            return Err(bad("larger than 16 MiB"));
+        }
+        let source = FontSource {
+            family: face.family.clone(),
+            bold: face.bold,
+            bytes: Arc::new(bytes.clone()),
+        };
+        own.add(&source).map_err(|what| bad(what))?;
+    }
+    Ok(Arc::new(own))
+}
+
+/// Where JSON breaks off.
+pub(super) fn not_json(file: &str, error: &serde_json::Error) -> RenderError {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let at = At { line: number(error.line()), column: number(error.column()) };
+    RenderError::template(file.to_owned(), "not JSON", Some(at))
 }
 
 /// Keeps the output below [`MAX_HTML`].
@@ -178,8 +253,8 @@ fn text<'a>(bundle: &'a TemplateBundle, name: &str) -> Result<&'a str, RenderErr
         .files
         .iter()
         .find(|(file, _)| file == name)
-        .ok_or_else(|| RenderError::template(format!("{name} is missing"), None))?;
-    str::from_utf8(bytes).map_err(|_| RenderError::template(format!("{name}: not UTF-8"), None))
+        .ok_or_else(|| RenderError::template(name.to_owned(), "missing", None))?;
+    str::from_utf8(bytes).map_err(|_| RenderError::template(name.to_owned(), "not UTF-8", None))
 }
 
 fn hash(bundle: &TemplateBundle) -> String {
@@ -215,7 +290,8 @@ fn environment(source: &str) -> Result<Environment<'static>, RenderError> {
 /// The kind and the line, never the detail: a detail may quote the data.
 fn failed(error: &minijinja::Error) -> RenderError {
     let line = error.line().and_then(|line| u32::try_from(line).ok());
-    RenderError::template(format!("template.html: {}", error.kind()), line)
+    let at = line.map(|line| At { line, column: 1 });
+    RenderError::template("template.html", error.kind().to_string(), at)
 }
 
 /// Checks the tags and attributes that stand in the source itself.
@@ -239,7 +315,7 @@ fn check_source(source: &str) -> Result<(), RenderError> {
         };
         if let (None, Some((what, name))) = (&failed, problem) {
             let name = String::from_utf8_lossy(name).into_owned();
-            failed = Some((format!("template.html: {what} `{name}`"), span.start));
+            failed = Some((format!("{what} `{name}`"), span.start));
         }
         None::<std::convert::Infallible>
     });
@@ -249,7 +325,9 @@ fn check_source(source: &str) -> Result<(), RenderError> {
     }
     match failed {
         None => Ok(()),
-        Some((what, offset)) => Err(RenderError::template(what, Some(dom::line(&html, offset)))),
+        Some((what, offset)) => {
+            Err(RenderError::template("template.html", what, Some(At::offset(&html, offset))))
+        }
     }
 }
 
@@ -268,7 +346,7 @@ fn without_expressions(source: &str) -> String {
         };
         let end = from.find(close).map_or(from.len(), |end| end.saturating_add(2));
         let (blanked, after) = from.split_at(end);
-        out.extend(blanked.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+        out.extend(blanked.chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }));
         rest = after;
     }
     out.push_str(rest);

@@ -38,7 +38,7 @@ use crate::{
         log::{Actor, Kind},
         reason::Reason,
     },
-    render::{AddressPage, Order, PdfLimits, Rendered},
+    render::{AddressPage, Order, PdfLimits, Profile, Rendered},
     seal,
     store::{
         keyring::hours,
@@ -194,7 +194,7 @@ fn press_one(
     let address_page = address_page(office, delivery, checked);
     let rendered = render(office, checked, address_page.as_ref())?;
     let pages = rendered.pages;
-    let (template, renderer) = (rendered.template, rendered.renderer.to_owned());
+    let (template, renderer) = (rendered.template, rendered.renderer);
     let artifact =
         seal::seal(rendered.pdf, &delivery.key, &delivery.tenant, delivery.job, &office.entropy)?;
     let (mail, letter, link, next) = match delivery.channel {
@@ -266,6 +266,8 @@ fn render(
                 data: &data,
                 title,
                 address_page,
+                profile: Profile::Plain,
+                attach_data: false,
             })
         }
         Document::Pdf { bytes, .. } => {

@@ -4,6 +4,7 @@
 //! A template whose name is `invoice` or begins with `invoice-` is an invoice
 //! and follows [`invoice`]; every other document has no rules of its own.
 
+pub mod customer_barcode;
 pub mod invoice;
 pub mod money;
 pub mod registration;

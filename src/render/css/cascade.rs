@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{
     Sheet,
     selector::Subject,
-    style::{Align, Display, LineHeight, Size, Style},
+    style::{Align, Display, LineHeight, Marker, Size, Style},
 };
 use crate::render::dom::{NONE, NodeId, Tag, Tree};
 
@@ -52,11 +52,6 @@ impl Styles {
     /// The style of a node.
     pub(in crate::render) fn style(&self, node: NodeId) -> &Style {
         self.by_id(self.by_node[node as usize])
-    }
-
-    /// The number of a node's style.
-    pub(in crate::render) fn id(&self, node: NodeId) -> StyleId {
-        self.by_node[node as usize]
     }
 
     /// The style with this number.
@@ -153,10 +148,19 @@ impl<'a> Iterator for Chain<'a> {
 
 fn display(tag: Tag) -> Display {
     match tag {
-        Tag::Span | Tag::Strong | Tag::B | Tag::Small | Tag::Br | Tag::Time => Display::Inline,
+        Tag::Span
+        | Tag::Strong
+        | Tag::B
+        | Tag::Small
+        | Tag::Br
+        | Tag::Time
+        | Tag::A
+        | Tag::Carry => Display::Inline,
+        Tag::Img | Tag::Qr | Tag::Barcode => Display::InlineBlock,
         Tag::Table => Display::Table,
         Tag::Thead => Display::HeadGroup,
-        Tag::Tbody | Tag::Tfoot => Display::RowGroup,
+        Tag::Tbody => Display::RowGroup,
+        Tag::Tfoot => Display::FootGroup,
         Tag::Tr => Display::Row,
         Tag::Td | Tag::Th => Display::Cell,
         Tag::Colgroup | Tag::Col => Display::Column,
@@ -176,19 +180,30 @@ fn display(tag: Tag) -> Display {
         | Tag::Dl
         | Tag::Dt
         | Tag::Dd
+        | Tag::Ul
+        | Tag::Ol
+        | Tag::Li
+        | Tag::Figure
         | Tag::Hr => Display::Block,
     }
 }
 
 /// What holds without any rule: headings, `strong` and `th` are bold, a
-/// heading stays with what follows. There are no other default margins or sizes.
+/// heading stays with what follows, cells are centred upright. There are no other default margins or sizes.
 fn user_agent(style: &mut Style, tag: Tag) {
     match tag {
         Tag::H1 | Tag::H2 | Tag::H3 => {
             style.bold = true;
             style.keep_next = true;
         }
-        Tag::Strong | Tag::B | Tag::Th => style.bold = true,
+        Tag::Strong | Tag::B => style.bold = true,
+        Tag::Th => {
+            style.bold = true;
+            style.vertical_align = Align::Center;
+        }
+        Tag::Td => style.vertical_align = Align::Center,
+        Tag::Ol => style.marker = Marker::Decimal,
+        Tag::Ul => style.marker = Marker::Disc,
         Tag::Html => {
             style.size = 9.0;
             style.line_height = LineHeight::Times(1.5);

@@ -16,7 +16,8 @@
 )]
 
 pub(super) mod cascade;
-mod page;
+pub(super) mod face;
+pub(super) mod page;
 mod parse;
 mod property;
 mod selector;
@@ -25,18 +26,23 @@ pub(super) mod style;
 mod tests;
 pub(super) mod value;
 
-pub(super) use page::{Content, PageRule};
+pub(super) use page::{Content, PageRule, PageRules, Paper};
 pub(super) use selector::Selector;
 
 use super::error::RenderError;
 
 /// A stylesheet that was understood from end to end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sheet {
     /// The rules, most specific last.
     pub(super) rules: Vec<Rule>,
-    /// The sheet of paper.
-    pub(super) page: PageRule,
+    /// The sheets of paper.
+    pub(super) pages: PageRules,
+    /// The families by their numbers: the bundled ones, the operator's, those of
+    /// `@font-face`.
+    pub(super) families: Vec<String>,
+    /// What the template brings itself.
+    pub(super) faces: Vec<face::FontFace>,
     /// Some selector asks for a position other than the first and the last.
     pub(super) counts_children: bool,
 }
@@ -51,10 +57,12 @@ pub(super) struct Rule {
 }
 
 impl Sheet {
-    /// Reads a stylesheet; the error names the first line that is not understood.
-    pub(super) fn parse(css: &str) -> Result<Self, RenderError> {
-        let css = parse::with_variables(css)?;
-        let mut sheet = parse::sheet(&css)?;
+    /// Reads a stylesheet that may use these families; the error names the first
+    /// place that is not understood.
+    pub(super) fn parse(css: &str, families: &[String]) -> Result<Self, RenderError> {
+        let mut sheet = Self { families: families.to_vec(), ..Self::default() };
+        parse::sheet(css, &mut sheet)?;
+        sheet.pages.check()?;
         // Stable: of two rules with the same specificity the later one wins.
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
         sheet.counts_children = sheet.rules.iter().any(|rule| rule.selector.counts_children());

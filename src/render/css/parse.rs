@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use cssparser::{Delimiter, ParseError, Parser, Token};
 
-use super::{PageRule, Rule, Selector, Sheet, page, property::declaration, style::Declaration};
-use crate::render::error::RenderError;
+use super::{Rule, Selector, Sheet, face, page, property::declaration, style::Declaration};
+use crate::render::error::{At, RenderError};
+
+/// The most bytes of a value after `var()`.
+const MAX_VALUE: usize = 4_096;
 
 /// What was not understood.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,11 +18,11 @@ pub(super) fn fail<T>(what: &'static str) -> Result<T, Fail> {
     Err(Fail(what))
 }
 
-/// The same with the line it happened on, counted from 1.
+/// The same with the place it happened at.
 type Located<T> = Result<T, RenderError>;
 
-pub(super) fn located(fail: Fail, line: u32) -> RenderError {
-    RenderError::template(format!("style.css: {}", fail.0), Some(line))
+pub(super) fn located(fail: Fail, at: At) -> RenderError {
+    RenderError::template("style.css", fail.0, Some(at))
 }
 
 /// Runs a reader inside of a block and brings its own error out.
@@ -28,7 +31,7 @@ pub(super) fn nested<'i, T>(
     read: impl FnOnce(&mut Parser<'i>) -> Located<T>,
 ) -> Located<T> {
     let mut outcome = None;
-    let line = line(input);
+    let at = place(input);
     let parsed: Result<(), ParseError<()>> = input.parse_nested_block(|input| {
         outcome = Some(read(input));
         // What is left in the block was never looked at if the reader failed.
@@ -38,43 +41,56 @@ pub(super) fn nested<'i, T>(
     match (outcome, parsed) {
         (Some(outcome), Ok(())) => outcome,
         (Some(Err(error)), Err(_)) => Err(error),
-        (_, _) => Err(located(Fail("malformed block"), line)),
+        (_, _) => Err(located(Fail("malformed block"), at)),
     }
 }
 
-pub(super) fn line(input: &Parser<'_>) -> u32 {
-    input.current_source_location().line + 1
+pub(super) fn place(input: &Parser<'_>) -> At {
+    let location = input.current_source_location();
+    At { line: location.line + 1, column: location.column }
 }
 
 /// Reads a whole stylesheet.
-pub(super) fn sheet(css: &str) -> Located<Sheet> {
-    let mut input = Parser::new(css);
-    let mut sheet = Sheet { rules: Vec::new(), page: PageRule::default(), counts_children: false };
+pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Located<()> {
+    let (css, variables) = Variables::collect(css)?;
+    let variables = &variables;
+    let mut input = Parser::new(&css);
     loop {
         input.skip_whitespace();
-        let line = line(&input);
+        let at = place(&input);
         let state = input.state();
-        match input.next() {
-            Err(_) => return Ok(sheet),
-            Ok(Token::AtKeyword(name)) if name.as_ref() == "page" => {
-                input.expect_curly_bracket_block().map_err(|_| located(Fail("@page"), line))?;
-                nested(&mut input, |input| page::rule(input, &mut sheet.page))?;
-            }
-            Ok(Token::AtKeyword(_)) => return Err(located(Fail("unknown @-rule"), line)),
+        match input.next().cloned() {
+            Err(_) => return Ok(()),
+            Ok(Token::AtKeyword(name)) => match name.as_ref() {
+                "page" => page::rule(&mut input, variables, &mut sheet.pages)?,
+                "font-face" => {
+                    let face = face::rule(&mut input, variables)?;
+                    if !sheet.families.contains(&face.family) {
+                        sheet.families.push(face.family.clone());
+                    }
+                    sheet.faces.push(face);
+                }
+                _ => return Err(located(Fail("unknown @-rule"), at)),
+            },
             Ok(_) => {
                 input.reset(&state);
-                rule(&mut input, &mut sheet.rules)?;
+                rule(&mut input, variables, &sheet.families, &mut sheet.rules)?;
             }
         }
     }
 }
 
-fn rule(input: &mut Parser<'_>, rules: &mut Vec<Rule>) -> Located<()> {
+fn rule(
+    input: &mut Parser<'_>,
+    variables: &Variables,
+    families: &[String],
+    rules: &mut Vec<Rule>,
+) -> Located<()> {
     let mut selectors = Vec::new();
     loop {
-        let at = line(input);
+        let at = place(input);
         selectors.push(selector(input).map_err(|fail| located(fail, at))?);
-        let at = line(input);
+        let at = place(input);
         match input.next() {
             Ok(Token::Comma) => {}
             Ok(Token::CurlyBracketBlock) => break,
@@ -83,7 +99,9 @@ fn rule(input: &mut Parser<'_>, rules: &mut Vec<Rule>) -> Located<()> {
     }
     let declarations: Arc<[Declaration]> = nested(input, |input| {
         let mut out = Vec::new();
-        each_declaration(input, |name, input| declaration(name, input, &mut out))?;
+        each_declaration(input, variables, |name, input| {
+            declaration(name, input, families, &mut out)
+        })?;
         Ok(out.into())
     })?;
     for selector in selectors {
@@ -109,11 +127,12 @@ fn selector(input: &mut Parser<'_>) -> Result<Selector, Fail> {
 /// Hands every `name: value;` of a block to `take`, which must use the value up.
 pub(super) fn each_declaration(
     input: &mut Parser<'_>,
+    variables: &Variables,
     mut take: impl FnMut(&str, &mut Parser<'_>) -> Result<(), Fail>,
 ) -> Located<()> {
     loop {
         input.skip_whitespace();
-        let at = line(input);
+        let at = place(input);
         let name = match input.next() {
             Err(_) => return Ok(()),
             Ok(Token::Semicolon) => continue,
@@ -122,12 +141,20 @@ pub(super) fn each_declaration(
         };
         input.expect_colon().map_err(|_| located(Fail("a colon is expected"), at))?;
         let mut outcome = Ok(());
+        let start = input.position();
         let parsed: Result<(), ParseError<()>> =
             input.parse_until_after(Delimiter::Semicolon, |input| {
-                outcome = take(&name, input);
-                if outcome.is_ok() && !input.is_exhausted() {
-                    outcome = fail("more follows the value than is understood");
-                }
+                let state = input.state();
+                while input.next().is_ok() {}
+                let text = input.slice_from(start);
+                outcome = if text.contains("var(") {
+                    variables
+                        .put_in(text)
+                        .and_then(|text| whole(&mut Parser::new(&text), |input| take(&name, input)))
+                } else {
+                    input.reset(&state);
+                    whole(input, |input| take(&name, input))
+                };
                 while input.next().is_ok() {}
                 Ok(())
             });
@@ -135,39 +162,63 @@ pub(super) fn each_declaration(
             outcome = fail("malformed value");
         }
         if let Err(Fail(what)) = outcome {
-            let what = format!("style.css: `{name}`: {what}");
-            return Err(RenderError::template(what, Some(at)));
+            return Err(RenderError::template("style.css", format!("`{name}`: {what}"), Some(at)));
         }
     }
 }
 
-/// Puts the custom properties of `:root` where `var()` asks for them. Lines
-/// keep their numbers.
-pub(super) fn with_variables(css: &str) -> Located<String> {
-    let mut variables: Vec<(&str, &str)> = Vec::new();
-    let mut out = String::with_capacity(css.len());
-    for (number, text) in (1..).zip(css.lines()) {
-        let trimmed = text.trim();
-        if let Some((name, value)) =
-            trimmed.strip_prefix("--").and_then(|rest| rest.split_once(':'))
-        {
-            let value = value.trim().strip_suffix(';');
-            let what = Fail("a custom property ends its line with a semicolon");
-            variables.push((name.trim(), value.ok_or(what).map_err(|fail| located(fail, number))?));
+/// Reads a value from end to end.
+fn whole(
+    input: &mut Parser<'_>,
+    take: impl FnOnce(&mut Parser<'_>) -> Result<(), Fail>,
+) -> Result<(), Fail> {
+    take(input)?;
+    if input.is_exhausted() { Ok(()) } else { fail("more follows the value than is understood") }
+}
+
+/// The custom properties of `:root`.
+#[derive(Debug, Default)]
+pub(super) struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    /// Takes `--name: value;` out of a stylesheet, one a line; all else keeps its
+    /// place.
+    fn collect(css: &str) -> Located<(String, Self)> {
+        let mut variables = Self::default();
+        let mut out = String::with_capacity(css.len());
+        for (line, text) in (1..).zip(css.lines()) {
+            let property = text.trim().strip_prefix("--").and_then(|rest| rest.split_once(':'));
+            if let Some((name, value)) = property {
+                let what = Fail("a custom property ends its line with a semicolon");
+                let ended = value.trim().strip_suffix(';').ok_or(what);
+                let value = ended
+                    .and_then(|value| variables.put_in(value))
+                    .map_err(|fail| located(fail, At { line, column: 1 }))?;
+                variables.0.push((name.trim().to_owned(), value));
+            } else {
+                out.push_str(text);
+            }
             out.push('\n');
-            continue;
         }
+        Ok((out, variables))
+    }
+
+    /// Puts values where `var()` asks for them. A value may use those before it,
+    /// so none can contain itself.
+    fn put_in(&self, text: &str) -> Result<String, Fail> {
+        let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("var(--") {
-            let unknown = || located(Fail("unknown custom property"), number);
-            let (name, after) = after.split_once(')').ok_or_else(unknown)?;
-            let known = variables.iter().find(|(known, _)| *known == name.trim());
+            let (name, after) = after.split_once(')').ok_or(Fail("unknown custom property"))?;
+            let known = self.0.iter().rev().find(|(known, _)| known == name.trim());
             out.push_str(before);
-            out.push_str(known.ok_or_else(unknown)?.1);
+            out.push_str(&known.ok_or(Fail("unknown custom property"))?.1);
+            if out.len() > MAX_VALUE {
+                return fail("the value is too long");
+            }
             rest = after;
         }
         out.push_str(rest);
-        out.push('\n');
+        Ok(out)
     }
-    Ok(out)
 }

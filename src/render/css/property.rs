@@ -5,20 +5,23 @@ use cssparser::{ParseError, Parser, Token};
 
 use super::{
     parse::{Fail, fail},
-    style::{Align, BOTTOM, Declaration, Display, LEFT, RIGHT, TOP, WhiteSpace},
-    value::{color, length, number, signed_length, size, word},
+    style::{
+        Align, BOTTOM, Declaration, Declaration as D, Display, LEFT, Line, Marker, Position, RIGHT,
+        TOP, WhiteSpace,
+    },
+    value::{Length, color, length, number, signed_length, signed_size, size, word},
 };
-use crate::render::font::Family;
+use crate::render::font::FamilyId;
 
 /// Reads one declaration.
 pub(super) fn declaration(
     name: &str,
     input: &mut Parser<'_>,
+    families: &[String],
     out: &mut Vec<Declaration>,
 ) -> Result<(), Fail> {
-    use Declaration as D;
     if let Some(rest) = name.strip_prefix("margin") {
-        return sides(rest, input, length, |side, value| out.push(D::Margin(side, value)));
+        return sides(rest, input, margin, |side, value| out.push(D::Margin(side, value)));
     }
     if let Some(rest) = name.strip_prefix("padding") {
         return sides(rest, input, length, |side, value| out.push(D::Padding(side, value)));
@@ -26,62 +29,175 @@ pub(super) fn declaration(
     if name.starts_with("border") {
         return border(name, input, out);
     }
-    out.push(match name {
-        "display" => D::Display(display(&word(input)?)?),
-        "color" => D::Color(color(input)?),
-        "background" | "background-color" => D::Background(paint(input)?),
-        "font-size" => match size(input)? {
-            Some(size) => D::FontSize(size),
-            None => return fail("a size is expected"),
-        },
-        "font-weight" => D::Bold(weight(input)?),
-        "font-family" => D::Family(family(input)?),
-        "line-height" => match input.try_parse(number) {
-            Ok(times) => D::LineHeight(Some(times), super::value::Length::Points(0.0)),
-            Err(_) => D::LineHeight(None, length(input)?),
-        },
-        "letter-spacing" => D::LetterSpacing(signed_length(input)?),
-        "text-align" => D::TextAlign(align(&word(input)?, "start center end left right")?),
-        "vertical-align" => D::VerticalAlign(align(&word(input)?, "top middle bottom baseline")?),
-        "white-space" => D::WhiteSpace(match word(input)?.as_str() {
-            "normal" => WhiteSpace::Normal,
-            "nowrap" => WhiteSpace::Nowrap,
-            "pre-line" => WhiteSpace::PreLine,
-            _ => return fail("unknown word"),
-        }),
-        "width" => D::Width(size(input)?),
-        "min-height" => D::MinHeight(Some(length(input)?)),
-        "justify-content" => {
-            D::Justify(align(&word(input)?, "flex-start center flex-end space-between")?)
+    match name {
+        "inset" => {
+            let inset = four(input, signed_size)?;
+            out.extend((0..4).map(|side| D::Inset(side, inset[side])));
         }
-        "align-items" => {
-            D::AlignItems(align(&word(input)?, "flex-start center flex-end stretch baseline")?)
+        "gap" => {
+            let row = length(input)?;
+            let column = if input.is_exhausted() { row } else { length(input)? };
+            out.extend([D::RowGap(row), D::ColumnGap(column)]);
         }
-        "gap" | "column-gap" => D::Gap(length(input)?),
-        "flex-grow" => D::Grow(number(input)?),
-        "break-before" => D::BreakBefore(one_of(input, &["auto", "page"])? == 1),
-        "break-after" => D::BreakAfterAvoid(one_of(input, &["auto", "avoid"])? == 1),
-        "break-inside" => D::BreakInsideAvoid(one_of(input, &["auto", "avoid"])? == 1),
-        "orphans" => D::Orphans(lines(input)?),
-        "widows" => D::Widows(lines(input)?),
-        "string-set" => {
-            let name = word(input)?;
-            input.expect_function_matching("content").map_err(|_| Fail("content() is expected"))?;
-            let empty: Result<(), ParseError<()>> = input.parse_nested_block(|_| Ok(()));
-            empty.map_err(|_| Fail("content() is expected"))?;
-            D::StringSet(name.into())
+        "flex" => flex(input, out)?,
+        "font-family" => out.push(D::Family(family(input, families)?)),
+        _ => {
+            let one = text(name, input).or_else(|| place(name, input));
+            out.push(one.unwrap_or(Err(Fail("unknown property")))?);
         }
-        // What holds here anyway; written for browsers.
-        "flex-direction" => nothing(input, &["row"])?,
-        "box-sizing" => nothing(input, &["border-box"])?,
-        "table-layout" => nothing(input, &["fixed"])?,
-        "overflow-wrap" => nothing(input, &["anywhere"])?,
-        "line-break" => nothing(input, &["strict"])?,
-        "font-variant-numeric" => nothing(input, &["tabular-nums"])?,
-        "font-style" => nothing(input, &["normal"])?,
-        _ => return fail("unknown property"),
-    });
+    }
     Ok(())
+}
+
+/// Properties of text.
+fn text(name: &str, input: &mut Parser<'_>) -> Option<Result<D, Fail>> {
+    Some(match name {
+        "color" => color(input).map(D::Color),
+        "background" | "background-color" => paint(input).map(D::Background),
+        "font-size" => match size(input) {
+            Ok(Some(size)) => Ok(D::FontSize(size)),
+            Ok(None) | Err(_) => fail("a size is expected"),
+        },
+        "font-weight" => weight(input).map(D::Bold),
+        "line-height" => match input.try_parse(number) {
+            Ok(times) => Ok(D::LineHeight(Some(times), Length::Points(0.0))),
+            Err(_) => length(input).map(|length| D::LineHeight(None, length)),
+        },
+        "letter-spacing" => match input.try_parse(|input| one_of(input, &["normal"])) {
+            Ok(_) => Ok(D::LetterSpacing(Length::Points(0.0))),
+            Err(_) => signed_length(input).map(D::LetterSpacing),
+        },
+        "text-autospace" => {
+            one_of(input, &["no-autospace", "normal"]).map(|at| D::Autospace(at == 1))
+        }
+        "font-kerning" => one_of(input, &["none", "normal"]).map(|at| D::Kerning(at == 1)),
+        "text-indent" => length(input).map(D::Indent),
+        "text-align" => align(input, "start center end left right").map(D::TextAlign),
+        "text-decoration" => one_of(input, &["none", "underline"]).map(|at| D::Underline(at == 1)),
+        "vertical-align" => {
+            align(input, "top middle bottom baseline super sub").map(D::VerticalAlign)
+        }
+        "white-space" => {
+            let words = [WhiteSpace::Normal, WhiteSpace::Nowrap, WhiteSpace::PreLine];
+            one_of(input, &["normal", "nowrap", "pre-line"]).map(|at| D::WhiteSpace(words[at]))
+        }
+        "list-style" | "list-style-type" => {
+            let markers = [Marker::None, Marker::Disc, Marker::Decimal];
+            one_of(input, &["none", "disc", "decimal"]).map(|at| D::Marker(markers[at]))
+        }
+        "string-set" => string_set(input),
+        // What holds here anyway; written for browsers.
+        "overflow-wrap" => nothing(input, &["anywhere"]),
+        "line-break" => nothing(input, &["strict"]),
+        "font-variant-numeric" => nothing(input, &["tabular-nums"]),
+        "font-style" => nothing(input, &["normal"]),
+        _ => return None,
+    })
+}
+
+/// Properties of boxes and of their places.
+fn place(name: &str, input: &mut Parser<'_>) -> Option<Result<D, Fail>> {
+    const CONTENT: &str = "flex-start center flex-end space-between space-around space-evenly";
+    const ITEMS: &str = "flex-start center flex-end stretch baseline";
+    Some(match name {
+        "display" => display(input).map(D::Display),
+        "position" => {
+            let words = [Position::Static, Position::Relative, Position::Absolute];
+            one_of(input, &["static", "relative", "absolute"]).map(|at| D::Position(words[at]))
+        }
+        "top" => signed_size(input).map(|size| D::Inset(TOP, size)),
+        "right" => signed_size(input).map(|size| D::Inset(RIGHT, size)),
+        "bottom" => signed_size(input).map(|size| D::Inset(BOTTOM, size)),
+        "left" => signed_size(input).map(|size| D::Inset(LEFT, size)),
+        "width" => size(input).map(D::Width),
+        "height" => height(input).map(D::Height),
+        "min-width" => size(input).map(D::MinWidth),
+        "max-width" => limit(input, size).map(D::MaxWidth),
+        "min-height" => height(input).map(D::MinHeight),
+        "max-height" => limit(input, height).map(D::MaxHeight),
+        "justify-content" => align(input, CONTENT).map(D::Justify),
+        "align-content" => {
+            align(input, "flex-start center flex-end stretch space-between").map(D::AlignContent)
+        }
+        "align-items" => align(input, ITEMS).map(D::AlignItems),
+        "align-self" => match input.try_parse(|input| one_of(input, &["auto"])) {
+            Ok(_) => Ok(D::AlignSelf(None)),
+            Err(_) => align(input, ITEMS).map(|align| D::AlignSelf(Some(align))),
+        },
+        "flex-direction" => one_of(input, &["row", "column"]).map(|at| D::Column(at == 1)),
+        "flex-wrap" => one_of(input, &["nowrap", "wrap"]).map(|at| D::Wrap(at == 1)),
+        "column-gap" => length(input).map(D::ColumnGap),
+        "row-gap" => length(input).map(D::RowGap),
+        "flex-grow" => number(input).map(D::Grow),
+        "flex-shrink" => number(input).map(D::Shrink),
+        "flex-basis" => size(input).map(D::Basis),
+        "table-layout" => one_of(input, &["auto", "fixed"]).map(|at| D::TableFixed(at == 1)),
+        "page" => match input.expect_ident() {
+            Ok(name) => Ok(D::Page(name.as_ref().into())),
+            Err(_) => fail("the name of an @page rule is expected"),
+        },
+        "break-before" => one_of(input, &["auto", "page"]).map(|at| D::BreakBefore(at == 1)),
+        "break-after" => one_of(input, &["auto", "avoid", "page"]).map(|at| match at {
+            2 => D::BreakAfter(true),
+            at => D::BreakAfterAvoid(at == 1),
+        }),
+        "break-inside" => one_of(input, &["auto", "avoid"]).map(|at| D::BreakInsideAvoid(at == 1)),
+        "orphans" => lines(input).map(D::Orphans),
+        "widows" => lines(input).map(D::Widows),
+        "box-sizing" => nothing(input, &["border-box"]),
+        _ => return None,
+    })
+}
+
+fn string_set(input: &mut Parser<'_>) -> Result<D, Fail> {
+    let name = word(input)?;
+    input.expect_function_matching("content").map_err(|_| Fail("content() is expected"))?;
+    let empty: Result<(), ParseError<()>> = input.parse_nested_block(|_| Ok(()));
+    empty.map_err(|_| Fail("content() is expected"))?;
+    Ok(D::StringSet(name.into()))
+}
+
+/// `flex: 1`, `flex: none`, `flex: auto`, or grow, shrink and basis.
+fn flex(input: &mut Parser<'_>, out: &mut Vec<D>) -> Result<(), Fail> {
+    let word = input.try_parse(|input| one_of(input, &["none", "auto"])).ok();
+    let (grow, shrink, basis) = match word {
+        Some(0) => (0.0, 0.0, None),
+        Some(_) => (1.0, 1.0, None),
+        None => {
+            let grow = number(input)?;
+            let shrink = input.try_parse(number).unwrap_or(1.0);
+            let zero = Some(Length::Points(0.0));
+            (grow, shrink, if input.is_exhausted() { zero } else { size(input)? })
+        }
+    };
+    out.extend([D::Grow(grow), D::Shrink(shrink), D::Basis(basis)]);
+    Ok(())
+}
+
+/// `auto`, or a length of at least 0.
+fn margin(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
+    match input.try_parse(|input| one_of(input, &["auto"])) {
+        Ok(_) => Ok(None),
+        Err(_) => length(input).map(Some),
+    }
+}
+
+/// A height; there is nothing that a percentage could be of.
+fn height(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
+    match size(input)? {
+        Some(Length::Percent(_)) => fail("a height in percent has nothing to refer to"),
+        height => Ok(height),
+    }
+}
+
+fn limit(
+    input: &mut Parser<'_>,
+    read: impl FnOnce(&mut Parser<'_>) -> Result<Option<Length>, Fail>,
+) -> Result<Option<Length>, Fail> {
+    match input.try_parse(|input| one_of(input, &["none"])) {
+        Ok(_) => Ok(None),
+        Err(_) => read(input),
+    }
 }
 
 fn nothing(input: &mut Parser<'_>, words: &[&str]) -> Result<Declaration, Fail> {
@@ -98,26 +214,27 @@ fn lines(input: &mut Parser<'_>) -> Result<u8, Fail> {
     u8::try_from(lines).ok().filter(|lines| (1..=20).contains(lines)).ok_or(Fail("1 to 20"))
 }
 
-fn display(word: &str) -> Result<Display, Fail> {
-    Ok(match word {
-        "block" => Display::Block,
-        "inline" => Display::Inline,
-        "flex" => Display::Flex,
-        "none" => Display::None,
-        _ => return fail("unknown word"),
-    })
+fn display(input: &mut Parser<'_>) -> Result<Display, Fail> {
+    let words =
+        [Display::Block, Display::Inline, Display::InlineBlock, Display::Flex, Display::None];
+    one_of(input, &["block", "inline", "inline-block", "flex", "none"]).map(|at| words[at])
 }
 
-fn align(word: &str, allowed: &str) -> Result<Align, Fail> {
+fn align(input: &mut Parser<'_>, allowed: &str) -> Result<Align, Fail> {
+    let word = word(input)?;
     if !allowed.split(' ').any(|known| known == word) {
         return fail("unknown word");
     }
-    Ok(match word {
+    Ok(match word.as_str() {
         "center" | "middle" => Align::Center,
         "end" | "right" | "flex-end" | "bottom" => Align::End,
         "space-between" => Align::SpaceBetween,
+        "space-around" => Align::SpaceAround,
+        "space-evenly" => Align::SpaceEvenly,
         "stretch" => Align::Stretch,
         "baseline" => Align::Baseline,
+        "super" => Align::Super,
+        "sub" => Align::Sub,
         _ => Align::Start,
     })
 }
@@ -130,7 +247,7 @@ fn paint(input: &mut Parser<'_>) -> Result<Option<super::value::Rgb>, Fail> {
     color(input).map(Some)
 }
 
-fn weight(input: &mut Parser<'_>) -> Result<bool, Fail> {
+pub(super) fn weight(input: &mut Parser<'_>) -> Result<bool, Fail> {
     match input.next() {
         Ok(Token::Number { int_value: Some(400), .. }) => Ok(false),
         Ok(Token::Number { int_value: Some(700), .. }) => Ok(true),
@@ -141,16 +258,16 @@ fn weight(input: &mut Parser<'_>) -> Result<bool, Fail> {
 }
 
 /// The first family decides; the rest is for browsers.
-fn family(input: &mut Parser<'_>) -> Result<Family, Fail> {
-    let first = match input.expect_ident_or_string() {
-        Ok(name) if name.as_ref() == "Noto Sans JP" => Family::Noto,
-        Ok(name) if name.as_ref() == "BIZ UDPGothic" => Family::BizUdp,
-        Ok(_) | Err(_) => return fail("the families are \"Noto Sans JP\" and \"BIZ UDPGothic\""),
-    };
+fn family(input: &mut Parser<'_>, families: &[String]) -> Result<FamilyId, Fail> {
+    let first = input.expect_ident_or_string().map_err(|_| Fail("a family is expected"))?;
+    let known = families.iter().position(|family| family == first.as_ref());
+    let id = known.and_then(|id| FamilyId::try_from(id).ok()).ok_or(Fail(
+        "unknown family: \"Noto Sans JP\", \"BIZ UDPGothic\", those of @font-face above, those the operator added",
+    ))?;
     while input.try_parse(Parser::expect_comma).is_ok() {
         input.expect_ident_or_string().map_err(|_| Fail("a family is expected"))?;
     }
-    Ok(first)
+    Ok(id)
 }
 
 /// `margin`, `margin-top` and so on: one to four values, or one for a side.
@@ -201,8 +318,8 @@ fn side(rest: &str) -> Option<usize> {
     }
 }
 
-/// `border`, `border-top`, `border-color` and `border-collapse`.
-fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<Declaration>) -> Result<(), Fail> {
+/// Everything whose name begins with `border`.
+fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<D>) -> Result<(), Fail> {
     match name {
         "border-collapse" => return nothing(input, &["collapse"]).map(|none| out.push(none)),
         "border-spacing" => {
@@ -211,7 +328,12 @@ fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<Declaration>) -> Res
         }
         "border-color" => {
             let colors = four(input, color)?;
-            out.extend((0..4).map(|side| Declaration::BorderColor(side, Some(colors[side]))));
+            out.extend((0..4).map(|side| D::BorderColor(side, Some(colors[side]))));
+            return Ok(());
+        }
+        "border-radius" => {
+            let corners = four(input, length)?;
+            out.extend((0..4).map(|corner| D::Radius(corner, corners[corner])));
             return Ok(());
         }
         _ => {}
@@ -221,24 +343,25 @@ fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<Declaration>) -> Res
         Some(rest) => side(rest).map(|side| side..side + 1).ok_or(Fail("unknown property"))?,
         None => return fail("unknown property"),
     };
-    let (mut width, mut drawn, mut paint) = (None, false, None);
+    let (mut width, mut line, mut paint) = (None, Line::None, None);
     while !input.is_exhausted() {
+        let styles = ["none", "solid", "dashed", "dotted"];
         if let Ok(value) = input.try_parse(length) {
             width = Some(value);
-        } else if let Ok(style) = input.try_parse(|input| one_of(input, &["none", "solid"])) {
-            drawn = style == 1;
+        } else if let Ok(style) = input.try_parse(|input| one_of(input, &styles)) {
+            line = [Line::None, Line::Solid, Line::Dashed, Line::Dotted][style];
         } else {
             paint = Some(color(input)?);
         }
     }
     for side in sides {
-        out.push(Declaration::BorderStyle(side, drawn));
+        out.push(D::BorderStyle(side, line));
         if let Some(width) = width {
-            out.push(Declaration::BorderWidth(side, width));
-        } else if drawn {
+            out.push(D::BorderWidth(side, width));
+        } else if line != Line::None {
             return fail("a width is expected");
         }
-        out.push(Declaration::BorderColor(side, paint));
+        out.push(D::BorderColor(side, paint));
     }
     Ok(())
 }

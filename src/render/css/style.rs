@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::value::{Length, Rgb};
-use crate::render::font::Family;
+use crate::render::font::FamilyId;
 
 /// The four sides, in the order of CSS.
 pub(in crate::render) type Sides<T> = [T; 4];
@@ -22,10 +22,12 @@ pub(in crate::render) const LEFT: usize = 3;
 pub(in crate::render) enum Display {
     Block,
     Inline,
+    InlineBlock,
     Flex,
     Table,
     RowGroup,
     HeadGroup,
+    FootGroup,
     Row,
     Cell,
     /// `col` and `colgroup`: widths only.
@@ -40,8 +42,40 @@ pub(in crate::render) enum Align {
     Center,
     End,
     SpaceBetween,
+    SpaceAround,
+    SpaceEvenly,
     Stretch,
     Baseline,
+    /// Raised or lowered text.
+    Super,
+    Sub,
+}
+
+/// How a border is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(in crate::render) enum Line {
+    #[default]
+    None,
+    Solid,
+    Dashed,
+    Dotted,
+}
+
+/// Whether a box keeps its place in the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::render) enum Position {
+    Static,
+    /// In its place, and the origin for absolute boxes inside of it.
+    Relative,
+    Absolute,
+}
+
+/// The sign before an item of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::render) enum Marker {
+    None,
+    Disc,
+    Decimal,
 }
 
 /// What white space means.
@@ -61,6 +95,14 @@ pub(in crate::render) enum Size {
 }
 
 impl Size {
+    /// The size in points, unless it depends on something else.
+    pub(in crate::render) fn points(self) -> Option<f32> {
+        match self {
+            Self::Points(points) => Some(points),
+            Self::Auto | Self::Percent(_) => None,
+        }
+    }
+
     /// The size in points within a space.
     pub(in crate::render) fn within(self, space: f32) -> Option<f32> {
         match self {
@@ -82,28 +124,51 @@ pub(in crate::render) enum LineHeight {
 #[derive(Clone, Debug)]
 pub(in crate::render) enum Declaration {
     Display(Display),
-    Margin(usize, Length),
+    Position(Position),
+    Inset(usize, Option<Length>),
+    /// `None` is `auto`.
+    Margin(usize, Option<Length>),
     Padding(usize, Length),
     BorderWidth(usize, Length),
     BorderColor(usize, Option<Rgb>),
-    BorderStyle(usize, bool),
+    BorderStyle(usize, Line),
+    Radius(usize, Length),
     Color(Rgb),
     Background(Option<Rgb>),
     FontSize(Length),
     Bold(bool),
-    Family(Family),
+    Family(FamilyId),
     LineHeight(Option<f32>, Length),
     LetterSpacing(Length),
+    Autospace(bool),
+    Kerning(bool),
+    Indent(Length),
     TextAlign(Align),
+    Underline(bool),
     VerticalAlign(Align),
     WhiteSpace(WhiteSpace),
     Width(Option<Length>),
+    Height(Option<Length>),
+    MinWidth(Option<Length>),
+    MaxWidth(Option<Length>),
     MinHeight(Option<Length>),
+    MaxHeight(Option<Length>),
     Justify(Align),
     AlignItems(Align),
-    Gap(Length),
+    AlignSelf(Option<Align>),
+    AlignContent(Align),
+    Column(bool),
+    Wrap(bool),
+    RowGap(Length),
+    ColumnGap(Length),
     Grow(f32),
+    Shrink(f32),
+    Basis(Option<Length>),
+    TableFixed(bool),
+    Marker(Marker),
+    Page(Arc<str>),
     BreakBefore(bool),
+    BreakAfter(bool),
     BreakAfterAvoid(bool),
     BreakInsideAvoid(bool),
     Orphans(u8),
@@ -118,29 +183,53 @@ pub(in crate::render) enum Declaration {
 #[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in CSS")]
 pub(in crate::render) struct Style {
     pub(in crate::render) display: Display,
+    pub(in crate::render) position: Position,
+    pub(in crate::render) inset: Sides<Size>,
     pub(in crate::render) margin: Sides<f32>,
+    pub(in crate::render) margin_auto: Sides<bool>,
     pub(in crate::render) padding: Sides<f32>,
     pub(in crate::render) border: Sides<f32>,
     pub(in crate::render) border_color: Sides<Option<Rgb>>,
-    /// Whether a border is drawn at all.
-    bordered: Sides<bool>,
+    pub(in crate::render) border_line: Sides<Line>,
+    /// Of the corners, from the upper left clockwise.
+    pub(in crate::render) radius: Sides<f32>,
     pub(in crate::render) color: Rgb,
     pub(in crate::render) background: Option<Rgb>,
     pub(in crate::render) size: f32,
     pub(in crate::render) bold: bool,
-    pub(in crate::render) family: Family,
+    pub(in crate::render) family: FamilyId,
     pub(in crate::render) line_height: LineHeight,
     pub(in crate::render) letter_spacing: f32,
+    /// A quarter of an em between Japanese and other letters.
+    pub(in crate::render) autospace: bool,
+    pub(in crate::render) kerning: bool,
+    pub(in crate::render) indent: f32,
     pub(in crate::render) text_align: Align,
+    pub(in crate::render) underline: bool,
     pub(in crate::render) vertical_align: Align,
     pub(in crate::render) white_space: WhiteSpace,
     pub(in crate::render) width: Size,
-    pub(in crate::render) min_height: f32,
+    pub(in crate::render) height: Size,
+    pub(in crate::render) min_width: Size,
+    pub(in crate::render) max_width: Size,
+    pub(in crate::render) min_height: Size,
+    pub(in crate::render) max_height: Size,
     pub(in crate::render) justify: Align,
     pub(in crate::render) align_items: Align,
-    pub(in crate::render) gap: f32,
+    pub(in crate::render) align_self: Option<Align>,
+    pub(in crate::render) align_content: Align,
+    pub(in crate::render) column: bool,
+    pub(in crate::render) wrap: bool,
+    pub(in crate::render) row_gap: f32,
+    pub(in crate::render) column_gap: f32,
     pub(in crate::render) grow: f32,
+    pub(in crate::render) shrink: f32,
+    pub(in crate::render) basis: Size,
+    pub(in crate::render) table_fixed: bool,
+    pub(in crate::render) marker: Marker,
+    pub(in crate::render) page: Option<Arc<str>>,
     pub(in crate::render) break_before: bool,
+    pub(in crate::render) break_after: bool,
     pub(in crate::render) keep_next: bool,
     pub(in crate::render) keep_inside: bool,
     pub(in crate::render) orphans: u8,
@@ -153,28 +242,51 @@ impl Style {
     pub(in crate::render) fn initial() -> Self {
         Self {
             display: Display::Block,
+            position: Position::Static,
+            inset: [Size::Auto; 4],
             margin: [0.0; 4],
+            margin_auto: [false; 4],
             padding: [0.0; 4],
             border: [0.0; 4],
             border_color: [None; 4],
-            bordered: [false; 4],
+            border_line: [Line::None; 4],
+            radius: [0.0; 4],
             color: Rgb(0, 0, 0),
             background: None,
             size: 9.0,
             bold: false,
-            family: Family::Noto,
+            family: 0,
             line_height: LineHeight::Times(1.5),
             letter_spacing: 0.0,
+            autospace: false,
+            kerning: true,
+            indent: 0.0,
             text_align: Align::Start,
-            vertical_align: Align::Start,
+            underline: false,
+            vertical_align: Align::Baseline,
             white_space: WhiteSpace::Normal,
             width: Size::Auto,
-            min_height: 0.0,
+            height: Size::Auto,
+            min_width: Size::Auto,
+            max_width: Size::Auto,
+            min_height: Size::Auto,
+            max_height: Size::Auto,
             justify: Align::Start,
             align_items: Align::Stretch,
-            gap: 0.0,
+            align_self: None,
+            align_content: Align::Stretch,
+            column: false,
+            wrap: false,
+            row_gap: 0.0,
+            column_gap: 0.0,
             grow: 0.0,
+            shrink: 1.0,
+            basis: Size::Auto,
+            table_fixed: false,
+            marker: Marker::Disc,
+            page: None,
             break_before: false,
+            break_after: false,
             keep_next: false,
             keep_inside: false,
             orphans: 2,
@@ -193,8 +305,13 @@ impl Style {
             family: self.family,
             line_height: self.line_height,
             letter_spacing: self.letter_spacing,
+            autospace: self.autospace,
+            kerning: self.kerning,
+            indent: self.indent,
             text_align: self.text_align,
+            underline: self.underline,
             white_space: self.white_space,
+            marker: self.marker,
             orphans: self.orphans,
             widows: self.widows,
             ..Self::initial()
@@ -204,13 +321,35 @@ impl Style {
     /// Whether anything is said about the box itself.
     pub(in crate::render) fn is_boxed(&self) -> bool {
         let none = |sides: &Sides<f32>| sides.iter().all(|side| *side == 0.0);
-        let plain = none(&self.margin) && none(&self.padding);
-        !plain || self.is_decorated() || self.width != Size::Auto || self.min_height > 0.0
+        let auto = [self.width, self.height, self.min_width, self.min_height];
+        !none(&self.margin)
+            || !none(&self.padding)
+            || self.is_decorated()
+            || auto.iter().any(|size| *size != Size::Auto)
     }
 
     /// Whether a background or a border is drawn.
     pub(in crate::render) fn is_decorated(&self) -> bool {
         self.background.is_some() || self.border.iter().any(|side| *side > 0.0)
+    }
+
+    /// Whether the box has a height of its own.
+    pub(in crate::render) fn has_height(&self) -> bool {
+        [self.height, self.min_height, self.max_height].iter().any(|size| *size != Size::Auto)
+    }
+
+    /// A height within what was asked for; the smallest wins over the largest.
+    pub(in crate::render) fn clamp_height(&self, height: f32) -> f32 {
+        let height = self.height.points().unwrap_or(height);
+        let height = self.max_height.points().map_or(height, |max| height.min(max));
+        self.min_height.points().map_or(height, |min| height.max(min))
+    }
+
+    /// The same for a width within a space.
+    pub(in crate::render) fn clamp_width(&self, width: f32, room: f32) -> f32 {
+        let within = |size: Size| size.within(room).filter(|size| size.is_finite());
+        let width = within(self.max_width).map_or(width, |max| width.min(max));
+        within(self.min_width).map_or(width, |min| width.max(min))
     }
 
     /// Takes declarations over, in their order. `root` is the root's font size.
@@ -233,7 +372,7 @@ impl Style {
             self.set(declaration, root);
         }
         for side in 0..4 {
-            if !self.bordered[side] {
+            if self.border_line[side] == Line::None {
                 self.border[side] = 0.0;
             }
             self.border_color[side] = self.border_color[side].or(Some(self.color));
@@ -244,13 +383,20 @@ impl Style {
         use Declaration as D;
         let size = self.size;
         let points = |length: &Length| length.points(size, root);
+        let sized = |length: &Option<Length>| sized(*length, size, root);
         match declaration {
             D::Display(display) => self.display = *display,
-            D::Margin(side, length) => self.margin[*side] = points(length),
+            D::Position(position) => self.position = *position,
+            D::Inset(side, length) => self.inset[*side] = sized(length),
+            D::Margin(side, length) => {
+                self.margin[*side] = length.as_ref().map_or(0.0, points);
+                self.margin_auto[*side] = length.is_none();
+            }
             D::Padding(side, length) => self.padding[*side] = points(length),
             D::BorderWidth(side, length) => self.border[*side] = points(length),
             D::BorderColor(side, color) => self.border_color[*side] = *color,
-            D::BorderStyle(side, drawn) => self.bordered[*side] = *drawn,
+            D::BorderStyle(side, line) => self.border_line[*side] = *line,
+            D::Radius(corner, length) => self.radius[*corner] = points(length),
             D::Color(color) => self.color = *color,
             D::Background(color) => self.background = *color,
             D::Bold(bold) => self.bold = *bold,
@@ -258,16 +404,35 @@ impl Style {
             D::LineHeight(Some(times), _) => self.line_height = LineHeight::Times(*times),
             D::LineHeight(None, length) => self.line_height = LineHeight::Points(points(length)),
             D::LetterSpacing(length) => self.letter_spacing = points(length),
+            D::Autospace(normal) => self.autospace = *normal,
+            D::Kerning(normal) => self.kerning = *normal,
+            D::Indent(length) => self.indent = points(length),
             D::TextAlign(align) => self.text_align = *align,
+            D::Underline(drawn) => self.underline = *drawn,
             D::VerticalAlign(align) => self.vertical_align = *align,
             D::WhiteSpace(white_space) => self.white_space = *white_space,
-            D::Width(length) => self.width = sized(*length, size, root),
-            D::MinHeight(length) => self.min_height = length.as_ref().map_or(0.0, points),
+            D::Width(length) => self.width = sized(length),
+            D::Height(length) => self.height = sized(length),
+            D::MinWidth(length) => self.min_width = sized(length),
+            D::MaxWidth(length) => self.max_width = sized(length),
+            D::MinHeight(length) => self.min_height = sized(length),
+            D::MaxHeight(length) => self.max_height = sized(length),
+            D::Basis(length) => self.basis = sized(length),
             D::Justify(align) => self.justify = *align,
             D::AlignItems(align) => self.align_items = *align,
-            D::Gap(length) => self.gap = points(length),
+            D::AlignSelf(align) => self.align_self = *align,
+            D::AlignContent(align) => self.align_content = *align,
+            D::Column(column) => self.column = *column,
+            D::Wrap(wrap) => self.wrap = *wrap,
+            D::RowGap(length) => self.row_gap = points(length),
+            D::ColumnGap(length) => self.column_gap = points(length),
             D::Grow(grow) => self.grow = *grow,
+            D::Shrink(shrink) => self.shrink = *shrink,
+            D::TableFixed(fixed) => self.table_fixed = *fixed,
+            D::Marker(marker) => self.marker = *marker,
+            D::Page(name) => self.page = Some(Arc::clone(name)),
             D::BreakBefore(page) => self.break_before = *page,
+            D::BreakAfter(page) => self.break_after = *page,
             D::BreakAfterAvoid(avoid) => self.keep_next = *avoid,
             D::BreakInsideAvoid(avoid) => self.keep_inside = *avoid,
             D::Orphans(lines) => self.orphans = *lines,

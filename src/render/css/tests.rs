@@ -1,9 +1,15 @@
 use super::{Sheet, cascade::Styles, style::Display, value::Rgb};
 use crate::render::{dom::Tree, error::RenderError};
 
+const FAMILIES: [&str; 2] = ["Noto Sans JP", "BIZ UDPGothic"];
+
+fn parse(css: &str) -> Result<Sheet, RenderError> {
+    Sheet::parse(css, &FAMILIES.map(str::to_owned))
+}
+
 fn refused(css: &str) -> (String, Option<u32>) {
-    match Sheet::parse(css) {
-        Err(RenderError::TemplateFailed { what, line }) => (what, line),
+    match parse(css) {
+        Err(RenderError::TemplateFailed { what, at, .. }) => (what, at.map(|at| at.line)),
         other => panic!("{css:?} was not refused: {other:?}"),
     }
 }
@@ -14,7 +20,7 @@ fn style_of<T>(
     tag: crate::render::dom::Tag,
     get: impl Fn(&super::style::Style) -> T,
 ) -> Vec<T> {
-    let sheet = Sheet::parse(css).unwrap();
+    let sheet = parse(css).unwrap();
     let tree = Tree::parse(html).unwrap();
     let styles = Styles::of(&tree, &sheet);
     (0..tree.nodes.len() as u32)
@@ -41,20 +47,41 @@ fn what_is_not_understood_is_refused_with_its_line() {
         ("p { color: red !important }", "more follows", 1),
         ("p { color: red blue }", "more follows", 1),
         ("p { width: var(--missing) }", "custom property", 1),
-        ("@page {\n  size: letter;\n}", "A4", 2),
+        ("@page {\n  size: foolscap;\n}", "size of paper", 2),
+        ("@font-face { font-family: X; src: url(https://example.invalid/x.ttf) }", "bundle", 1),
+        ("p { font-family: Arial }", "unknown family", 1),
+        ("p { width: -3pt }", "negative", 1),
+        ("p { height: 50% }", "nothing to refer to", 1),
         ("@page { @left-top { content: \"x\" } }", "margin box", 1),
         ("p { color: red", "", 0),
     ];
     for (css, what, line) in cases {
         if line == 0 {
             // CSS closes open blocks at the end of the file; so do we.
-            assert!(Sheet::parse(css).is_ok(), "{css:?}");
+            assert!(parse(css).is_ok(), "{css:?}");
             continue;
         }
         let (said, at) = refused(css);
         assert!(said.contains(what), "{css:?}: {said:?} does not say {what:?}");
         assert_eq!(at, Some(line), "{css:?}: the line");
     }
+}
+
+#[test]
+fn a_sheet_must_leave_room_for_text() {
+    for css in
+        ["@page { size: 60mm 60mm; margin: 25mm }", "@page { size: 0 0 }", "@page { size: 9000mm }"]
+    {
+        assert!(refused(css).0.contains("left of the sheet"), "{css}");
+    }
+    let differing = "@page { margin: 20mm } @page :first { margin: 20mm 30mm }";
+    assert!(refused(differing).0.contains(":first"), "the first page is as wide as the others");
+    let sheet =
+        parse("@page letter { size: letter landscape } @page :first { margin-top: 40mm }").unwrap();
+    let paper = sheet.pages.paper(Some("letter")).unwrap();
+    assert_eq!((paper.rest.width, paper.rest.height), (792.0, 612.0), "turned");
+    assert!(paper.first.margin[0] > paper.rest.margin[0], "the first page begins lower");
+    assert!(sheet.pages.paper(Some("legal")).is_err(), "an unknown name");
 }
 
 #[test]

@@ -87,6 +87,14 @@ pub(super) fn size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
     if size.is_negative() { fail("a negative size") } else { Ok(Some(size)) }
 }
 
+/// `auto`, or a length or percentage of either sign.
+pub(super) fn signed_size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
+    if input.try_parse(|input| input.expect_ident_matching("auto")).is_ok() {
+        return Ok(None);
+    }
+    length_or_percent(input).map(Some)
+}
+
 /// `#rgb`, `#rrggbb` or a named colour, opaque.
 pub(super) fn color(input: &mut Parser<'_>) -> Result<Rgb, Fail> {
     let parsed = match input.next().cloned() {

@@ -1,7 +1,10 @@
 //! One face: which glyph stands for a character, how wide it is, and the
 //! program that goes into a document.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use flate2::{Compression, write::ZlibEncoder};
 use skrifa::{
@@ -11,7 +14,10 @@ use skrifa::{
     raw::TableProvider as _,
 };
 
-use super::packed::PackedFace;
+use super::{packed::PackedFace, shape::Shaper};
+
+/// The bytes of a font file.
+pub(crate) type FontFile = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Characters below this are looked up in a flat table.
 const MAPPED: u32 = 0x3_0000;
@@ -36,8 +42,9 @@ pub(crate) struct Face {
     pages: Vec<u16>,
     glyphs: Vec<[u16; 256]>,
     advances: Vec<u16>,
-    charmap: Charmap<'static>,
-    data: &'static [u8],
+    file: FontFile,
+    /// Says how characters stand together.
+    pub(super) shaper: Shaper,
     packable: bool,
     /// Made when the first document asks: a face that nobody uses costs
     /// neither time nor memory.
@@ -50,7 +57,7 @@ enum Outlines {
     Packed(PackedFace),
     /// Cut out and compressed for every document: right, and some ten times
     /// dearer.
-    Subset(&'static [u8]),
+    Subset(FontFile),
 }
 
 /// A font program as it goes into the file.
@@ -72,18 +79,18 @@ impl fmt::Debug for Face {
 impl Face {
     /// Loads a TrueType face; `None` if it cannot be read or has no `glyf`
     /// outlines.
-    pub(crate) fn load(data: &'static [u8], bold: bool) -> Option<Self> {
-        Self::with(data, bold, true)
+    pub(crate) fn load(file: FontFile, bold: bool) -> Option<Self> {
+        Self::with(file, bold, true)
     }
 
     /// The same, cut out for every document even where it could be packed.
     #[cfg(test)]
-    pub(crate) fn load_unpacked(data: &'static [u8], bold: bool) -> Option<Self> {
-        Self::with(data, bold, false)
+    pub(crate) fn load_unpacked(file: FontFile, bold: bool) -> Option<Self> {
+        Self::with(file, bold, false)
     }
 
-    fn with(data: &'static [u8], bold: bool, packable: bool) -> Option<Self> {
-        let font = FontRef::new(data).ok()?;
+    fn with(file: FontFile, bold: bool, packable: bool) -> Option<Self> {
+        let font = FontRef::new((*file).as_ref()).ok()?;
         font.table_data(Tag::new(b"glyf"))?;
         let metrics = font.metrics(Size::unscaled(), LocationRef::default());
         let upem = f32::from(metrics.units_per_em);
@@ -109,8 +116,8 @@ impl Face {
             pages,
             glyphs,
             advances,
-            charmap,
-            data,
+            shaper: Shaper::new(Arc::clone(&file), upem),
+            file,
             packable,
             outlines: OnceLock::new(),
         })
@@ -126,7 +133,8 @@ impl Face {
 
     /// The glyph for an ideographic variation sequence, if the face knows it.
     pub(crate) fn variant(&self, character: u32, selector: u32) -> Option<u16> {
-        match self.charmap.map_variant(character, selector)? {
+        let font = FontRef::new((*self.file).as_ref()).ok()?;
+        match font.charmap().map_variant(character, selector)? {
             MapVariant::UseDefault => self.glyph(character),
             MapVariant::Variant(gid) => u16::try_from(gid.to_u32()).ok(),
         }
@@ -136,6 +144,26 @@ impl Face {
     #[inline]
     pub(crate) fn advance(&self, gid: u16) -> f32 {
         f32::from(self.advances[usize::from(gid)]) / self.upem
+    }
+
+    /// How much closer two letters stand than their widths say, in em; never 0
+    /// but for letters of ASCII.
+    #[inline]
+    pub(crate) fn kern(&self, left: u32, right: u32) -> f32 {
+        self.shaper.kern(left, right)
+    }
+
+    /// Whether the file may be put into documents (OS/2 `fsType`: no restricted
+    /// licence, subsets and outlines allowed).
+    pub(crate) fn may_be_embedded(&self) -> bool {
+        let Ok(font) = FontRef::new((*self.file).as_ref()) else { return false };
+        font.os2().is_ok_and(|os2| os2.fs_type() & 0x0302 == 0)
+    }
+
+    /// The SHA-256 of the file.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::digest((*self.file).as_ref()).into()
     }
 
     /// How many glyphs the face has.
@@ -150,18 +178,18 @@ impl Face {
                 let (data, length) = packed.program(gids);
                 Some(Program { data, length, cid_to_gid: None })
             }
-            Outlines::Subset(font) => subset(font, gids),
+            Outlines::Subset(font) => subset((**font).as_ref(), gids),
         }
     }
 }
 
 impl Face {
     fn outlines(&self) -> Outlines {
-        let packed = if self.packable { FontRef::new(self.data).ok() } else { None };
+        let packed = if self.packable { FontRef::new((*self.file).as_ref()).ok() } else { None };
         packed
             .as_ref()
             .and_then(PackedFace::new)
-            .map_or(Outlines::Subset(self.data), Outlines::Packed)
+            .map_or_else(|| Outlines::Subset(Arc::clone(&self.file)), Outlines::Packed)
     }
 }
 

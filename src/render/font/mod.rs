@@ -5,10 +5,10 @@
 //! round where a style asks for it). A character that neither has is an error
 //! that names it: a box in the place of somebody's name is never printed.
 //!
-//! Text is not shaped beyond composing a base with its mark and choosing
-//! ideographic variants; scripts that need more have no glyphs here and are
-//! refused as missing. A variation selector that no face knows is dropped, so
-//! that the base glyph stands alone.
+//! A base is composed with its mark and ideographic variants are chosen here;
+//! what needs more is shaped ([`shape`]). A variation selector that no face knows
+//! is dropped, so that the base glyph stands alone. Scripts that run from right
+//! to left are refused as missing.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -21,33 +21,56 @@
 mod bits;
 pub(crate) mod face;
 mod packed;
+mod shape;
 #[cfg(test)]
 mod tests;
 
-use face::Face;
+use std::sync::Arc;
+
+use face::{Face, FontFile};
+use shape::Shaped;
 use unicode_normalization::char::{compose, is_combining_mark};
 
-/// A family of two faces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    /// Noto Sans JP, the default.
-    Noto,
-    /// `BIZ UDPGothic`, a universal-design face.
-    BizUdp,
-}
+/// The number of a family in its [`FontSet`]: 0 is Noto Sans JP, 1 BIZ
+/// `UDPGothic`, then those of the operator and of the template.
+pub(crate) type FamilyId = u8;
 
-/// One of the four faces: the family and the weight.
+/// The number of a face in its [`FontSet`].
 pub(crate) type FaceId = u8;
 
-/// The faces, in the order regular and bold of each [`Family`].
-#[derive(Debug)]
+/// The most faces of one set.
+const MOST_FACES: usize = 32;
+
+/// A font file of the operator's or of a template.
+#[derive(Clone)]
+pub struct FontSource {
+    /// The family's name in stylesheets.
+    pub family: String,
+    /// Heavier than regular.
+    pub bold: bool,
+    /// The file: TrueType outlines.
+    pub bytes: Arc<Vec<u8>>,
+}
+
+impl std::fmt::Debug for FontSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FontSource").field("family", &self.family).finish_non_exhaustive()
+    }
+}
+
+/// Families of one or two faces each, in the order in which they are asked for
+/// a glyph that the wanted one lacks.
+#[derive(Clone, Debug)]
 pub(crate) struct FontSet {
-    faces: [Face; 4],
+    faces: Vec<Arc<Face>>,
+    /// The name, the regular face and the bold one.
+    families: Vec<(String, FaceId, FaceId)>,
 }
 
 /// What stands in the text for one glyph: a character and what modifies it
-/// (a variation selector or a combining mark; 0 if nothing does).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// (a variation selector or a combining mark; 0 if nothing does; from
+/// [`CLUSTER`] on the number of a longer text).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     /// The character.
     pub(crate) base: u32,
@@ -55,36 +78,77 @@ pub(crate) struct Source {
     pub(crate) modifier: u32,
 }
 
+/// From here on a modifier is the number of a cluster of several characters.
+pub(crate) const CLUSTER: u32 = 0x8000_0000;
+
 impl FontSet {
-    /// Loads and prepares the bundled fonts; takes a fraction of a second.
+    /// Loads the bundled fonts.
     pub(crate) fn bundled() -> Option<Self> {
-        Some(Self {
-            faces: [
-                Face::load(include_bytes!("../../../fonts/NotoSansJP-Regular.ttf"), false)?,
-                Face::load(include_bytes!("../../../fonts/NotoSansJP-Bold.ttf"), true)?,
-                Face::load(include_bytes!("../../../fonts/BIZUDPGothic-Regular.ttf"), false)?,
-                Face::load(include_bytes!("../../../fonts/BIZUDPGothic-Bold.ttf"), true)?,
-            ],
-        })
+        const FILES: [(&[u8], bool); 4] = [
+            (include_bytes!("../../../fonts/NotoSansJP-Regular.ttf"), false),
+            (include_bytes!("../../../fonts/NotoSansJP-Bold.ttf"), true),
+            (include_bytes!("../../../fonts/BIZUDPGothic-Regular.ttf"), false),
+            (include_bytes!("../../../fonts/BIZUDPGothic-Bold.ttf"), true),
+        ];
+        let faces: Option<Vec<Arc<Face>>> = FILES
+            .into_iter()
+            .map(|(bytes, bold)| Face::load(Arc::new(bytes), bold).map(Arc::new))
+            .collect();
+        let families = vec![("Noto Sans JP".to_owned(), 0, 1), ("BIZ UDPGothic".to_owned(), 2, 3)];
+        Some(Self { faces: faces?, families })
+    }
+
+    /// Adds a face to the family with its name, which is made if there is none.
+    pub(crate) fn add(&mut self, source: &FontSource) -> Result<(), &'static str> {
+        let face = Face::load(Arc::clone(&source.bytes) as FontFile, source.bold)
+            .ok_or("a font cannot be used: TrueType outlines are expected")?;
+        if !face.may_be_embedded() {
+            return Err("a font must not be put into documents, its licence says");
+        }
+        if self.faces.len() >= MOST_FACES {
+            return Err("too many fonts");
+        }
+        let id = FaceId::try_from(self.faces.len()).map_err(|_| "too many fonts")?;
+        self.faces.push(Arc::new(face));
+        match self.families.iter_mut().find(|(name, ..)| *name == source.family) {
+            Some((_, _, bold)) if source.bold => *bold = id,
+            Some((_, regular, _)) => *regular = id,
+            None => self.families.push((source.family.clone(), id, id)),
+        }
+        Ok(())
+    }
+
+    /// The names of the families by their numbers.
+    pub(crate) fn families(&self) -> Vec<String> {
+        self.families.iter().map(|(name, ..)| name.clone()).collect()
     }
 
     /// The face that a style asks for first.
-    pub(crate) fn primary(family: Family, bold: bool) -> FaceId {
-        let family = match family {
-            Family::Noto => 0,
-            Family::BizUdp => 2,
-        };
-        family + u8::from(bold)
+    #[inline]
+    pub(crate) fn primary(&self, family: FamilyId, bold: bool) -> FaceId {
+        let known = self.families.get(usize::from(family)).or(self.families.first());
+        known.map_or(0, |(_, regular, heavy)| if bold { *heavy } else { *regular })
     }
 
     /// A face by its number.
+    #[inline]
     pub(crate) fn face(&self, id: FaceId) -> &Face {
         &self.faces[usize::from(id)]
     }
 
     /// The faces in order.
-    pub(crate) fn faces(&self) -> &[Face; 4] {
+    pub(crate) fn faces(&self) -> &[Arc<Face>] {
         &self.faces
+    }
+
+    /// 16 hexadecimal digits that change when any face does.
+    pub(crate) fn version(&self) -> String {
+        use sha2::Digest as _;
+        let mut hash = sha2::Sha256::new();
+        for face in &self.faces {
+            hash.update(face.digest());
+        }
+        data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
     }
 
     /// The glyph for a source, from the primary face or its fallback.
@@ -98,22 +162,67 @@ impl FontSet {
         self.pick_slowly(primary, source)
     }
 
+    /// The faces to ask, the wanted one first, then all families in that weight.
+    pub(crate) fn order(&self, primary: FaceId) -> impl Iterator<Item = FaceId> {
+        let bold = self.face(primary).bold;
+        let others = self.families.iter().map(
+            move |(_, regular, heavy)| {
+                if bold { *heavy } else { *regular }
+            },
+        );
+        std::iter::once(primary).chain(others.filter(move |id| *id != primary))
+    }
+
     fn pick_slowly(&self, primary: FaceId, source: Source) -> Option<(FaceId, u16)> {
-        let order = [primary, primary ^ 2];
         let plain = |character: u32| {
-            order.iter().find_map(|id| Some((*id, self.face(*id).glyph(character)?)))
+            self.order(primary).find_map(|id| Some((id, self.face(id).glyph(character)?)))
         };
         if source.modifier == 0 {
             return plain(source.base);
         }
         if is_selector(source.modifier) {
             let variant =
-                |id: &FaceId| Some((*id, self.face(*id).variant(source.base, source.modifier)?));
-            return order.iter().find_map(variant).or_else(|| plain(source.base));
+                |id: FaceId| Some((id, self.face(id).variant(source.base, source.modifier)?));
+            return self.order(primary).find_map(variant).or_else(|| plain(source.base));
         }
         let composed = compose(char::from_u32(source.base)?, char::from_u32(source.modifier)?)?;
         plain(composed.into())
     }
+
+    /// Shapes a text by the first face that has all of its characters.
+    pub(crate) fn shape(&self, primary: FaceId, text: &str) -> Option<(FaceId, Vec<Shaped>)> {
+        let drawn = |id: &FaceId| {
+            text.chars().all(|c| is_invisible(c) || self.face(*id).glyph(c.into()).is_some())
+        };
+        let face = self.order(primary).find(drawn)?;
+        let glyphs = self.face(face).shaper.shape(text)?;
+        // A glyph of nothing is a box.
+        glyphs.iter().all(|glyph| glyph.gid != 0).then_some((face, glyphs))
+    }
+}
+
+/// Whether characters of this script are shaped together: marks, Indic and
+/// South-East Asian scripts. Scripts that run from right to left are not set.
+pub(crate) fn is_complex(character: char) -> bool {
+    matches!(character, '\u{900}'..='\u{109f}' | '\u{1700}'..='\u{18af}' | '\u{1a00}'..='\u{1aad}' | '\u{a980}'..='\u{aaff}')
+}
+
+/// Whether a script runs from right to left.
+pub(crate) fn is_right_to_left(character: char) -> bool {
+    matches!(character, '\u{590}'..='\u{8ff}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}'
+        | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// Kanji and kana, beside which JIS X 4051 wants a space before other letters.
+pub(crate) fn is_wide(code: u32) -> bool {
+    matches!(code, 0x3005..=0x3007 | 0x3041..=0x30fa | 0x30fc..=0x30ff | 0x3400..=0x9fff
+        | 0xf900..=0xfaff | 0x20000..=0x3ffff)
+}
+
+/// Latin, Greek and Cyrillic letters and European digits.
+pub(crate) fn is_narrow(code: u32) -> bool {
+    matches!(code, 0x30..=0x39 | 0x41..=0x5a | 0x61..=0x7a | 0xc0..=0x24f | 0x370..=0x52f)
 }
 
 /// Whether a character selects a variant of the one before it.

@@ -73,7 +73,7 @@ proptest! {
 
 #[test]
 fn a_face_that_cannot_be_packed_is_cut_out_instead() {
-    let face = Face::load_unpacked(NOTO, false).unwrap();
+    let face = Face::load_unpacked(std::sync::Arc::new(NOTO), false).unwrap();
     // Twice the same glyph: it may stand for two texts.
     assert_same_glyphs(&face, &[0, 900, 1_500, 900, 12_000]);
 }

@@ -1,193 +1,309 @@
-//! `display: flex` in one row: widths, then heights, then places.
+//! `display: flex`: rows and columns, by the `taffy` crate. It asks us what an
+//! item comes to at a width and says where each one goes.
 
-use super::{Fragment, Layout};
+use taffy::{
+    AlignContent, AlignItems, AvailableSpace, Baselines, Dimension, FlexDirection, FlexWrap,
+    JustifyContent, LayoutFlexboxContainer, LayoutInput, LayoutOutput, LayoutPartialTree,
+    LengthPercentage, LengthPercentageAuto, Line, Rect, RequestedAxis, RunMode, SizingMode,
+    TraversePartialTree,
+};
+
+use super::{Fragment, Layout, NARROWEST, flow::is_definite};
 use crate::render::{
-    css::style::{Align, BOTTOM, Display, LEFT, RIGHT, TOP},
+    css::style::{Align, BOTTOM, Display, LEFT, Position, RIGHT, Size, Style, TOP},
     dom::NodeId,
     error::RenderError,
 };
 
-/// Rows within rows are measured twice each; deeper nesting is refused.
-const DEEPEST: u32 = 5;
+/// The container's number; the items have those of their places.
+const CONTAINER: usize = usize::MAX;
 
-/// One item of a row.
+/// One item of a container.
 struct Part {
-    nodes: Vec<NodeId>,
-    /// `None` for text without an element around it.
-    element: Option<NodeId>,
-    width: f32,
-    fixed: bool,
-    grow: f32,
-    /// Margins at the left and the right.
-    margins: (f32, f32),
+    node: NodeId,
+    style: taffy::Style,
+    place: taffy::Layout,
+}
+
+/// What `taffy` sees: one container and its items.
+struct Container<'l, 'a> {
+    layout: &'l mut Layout<'a>,
+    style: taffy::Style,
+    parts: Vec<Part>,
+    failed: Option<RenderError>,
 }
 
 impl Layout<'_> {
-    /// Lays out the children of a flex container.
-    pub(super) fn flex(&mut self, node: NodeId, width: f32) -> Result<Fragment, RenderError> {
-        self.flex_depth += 1;
-        if self.flex_depth > DEEPEST {
-            return Err(RenderError::template(
-                "style.css: flex within flex is nested too deeply",
-                None,
-            ));
-        }
+    /// Lays out the children of a flex container; `height` where it is known.
+    pub(super) fn flex(
+        &mut self,
+        node: NodeId,
+        width: f32,
+        height: Option<f32>,
+    ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
-        let mut parts = self.parts(node);
-        for part in &mut parts {
-            self.measure(part, width)?;
-        }
-        let gaps = style.gap * parts.len().saturating_sub(1) as f32;
-        if width.is_finite() {
-            distribute(&mut parts, width - gaps);
-        }
-        let mut pieces = Vec::with_capacity(parts.len());
-        for part in &parts {
-            pieces.push(self.part(node, part, 0.0)?);
-        }
-        let height = pieces.iter().map(|piece| piece.height).fold(0.0, f32::max);
-        let taken: f32 =
-            parts.iter().map(|part| part.width + part.margins.0 + part.margins.1).sum();
-        let left = if width.is_finite() { (width - taken - gaps).max(0.0) } else { 0.0 };
-        let (mut x, between) = match style.justify {
-            Align::Center => (left / 2.0, style.gap),
-            Align::End => (left, style.gap),
-            Align::SpaceBetween if parts.len() > 1 => {
-                (0.0, style.gap + left / (parts.len() - 1) as f32)
-            }
-            Align::Start | Align::SpaceBetween | Align::Stretch | Align::Baseline => {
-                (0.0, style.gap)
-            }
+        let parts = self.parts(node)?;
+        let mut container =
+            Container { layout: self, style: container(style), parts, failed: None };
+        let space = match width {
+            NARROWEST => AvailableSpace::MinContent,
+            width if width.is_finite() => AvailableSpace::Definite(width),
+            _ => AvailableSpace::MaxContent,
         };
-        let baseline = pieces.iter().filter_map(|piece| piece.baseline).fold(0.0, f32::max);
-        let mut out = Fragment { height, used: taken + gaps, ..Fragment::default() };
-        for (part, mut piece) in parts.iter().zip(pieces) {
-            let dy = match style.align_items {
-                Align::Center => (height - piece.height) / 2.0,
-                Align::End => height - piece.height,
-                Align::Baseline => piece.baseline.map_or(0.0, |own| baseline - own),
-                Align::Stretch => {
-                    if piece.height < height {
-                        piece = self.part(node, part, height)?;
-                    }
-                    0.0
-                }
-                Align::Start | Align::SpaceBetween => 0.0,
-            };
-            out.height = out.height.max(dy + piece.height);
-            out.place(piece, x + part.margins.0, dy);
-            x += part.margins.0 + part.width + part.margins.1 + between;
+        let definite = is_definite(width).then_some(width);
+        let known = taffy::Size { width: definite, height };
+        let out = taffy::compute_flexbox_layout(
+            &mut container,
+            taffy::NodeId::from(CONTAINER),
+            LayoutInput {
+                run_mode: RunMode::PerformLayout,
+                sizing_mode: SizingMode::InherentSize,
+                axis: RequestedAxis::Both,
+                known_dimensions: known,
+                known_dimensions_are_definite: taffy::Size { width: true, height: true },
+                parent_size: known,
+                available_space: taffy::Size { width: space, height: AvailableSpace::MaxContent },
+                vertical_margins_are_collapsible: Line::FALSE,
+            },
+        );
+        let Container { parts, failed, .. } = container;
+        if let Some(error) = failed {
+            return Err(error);
         }
-        self.flex_depth -= 1;
-        Ok(out)
+        let mut fragment =
+            Fragment { height: out.size.height, used: out.size.width, ..Fragment::default() };
+        for part in parts {
+            let taffy::Layout { location, size, .. } = part.place;
+            let piece = self.boxed(part.node, size.width, Some(size.height))?;
+            fragment.place(piece, location.x, location.y);
+        }
+        Ok(fragment)
     }
 
-    fn parts(&self, node: NodeId) -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
+    fn parts(&mut self, node: NodeId) -> Result<Vec<Part>, RenderError> {
+        let mut parts = Vec::new();
         for child in self.tree.children(node) {
-            let text = self.tree.node(child).tag.is_none();
-            if text && self.is_blank(&[child]) || self.styles.style(child).display == Display::None
-            {
+            if self.tree.node(child).tag.is_none() {
+                if self.is_blank(&[child]) {
+                    continue;
+                }
+                // Text without an element around it is an item of its own.
+                let style = taffy::Style::default();
+                parts.push(Part { node: child, style, place: taffy::Layout::with_order(0) });
                 continue;
             }
             let style = self.styles.style(child);
-            parts.push(Part {
-                nodes: vec![child],
-                element: (!text).then_some(child),
-                width: 0.0,
-                fixed: false,
-                grow: if text { 0.0 } else { style.grow },
-                margins: if text { (0.0, 0.0) } else { (style.margin[LEFT], style.margin[RIGHT]) },
-            });
+            match (style.display, style.position) {
+                (Display::None, _) => {}
+                (_, Position::Absolute) => self.postpone(child),
+                _ => parts.push(Part {
+                    node: child,
+                    style: item(style),
+                    place: taffy::Layout::with_order(0),
+                }),
+            }
         }
-        parts
-    }
-
-    /// The width that an item asks for.
-    fn measure(&mut self, part: &mut Part, room: f32) -> Result<(), RenderError> {
-        let stated = part.element.and_then(|node| self.styles.style(node).width.within(room));
-        if let Some(width) = stated.filter(|width| width.is_finite()) {
-            part.width = width;
-            part.fixed = true;
-            return Ok(());
-        }
-        let glyphs = self.glyphs.len();
-        part.width = if let Some(node) = part.element {
-            self.item(node, f32::INFINITY, 0.0)?.used
-        } else {
-            let block = self.styles.id(part.nodes[0]);
-            let lines = self.paragraph(&part.nodes, block, f32::INFINITY);
-            lines.iter().map(|line| line.used).fold(0.0, f32::max)
-        };
-        // A hair more, so that rounding does not wrap what just fits.
-        part.width += 0.02;
-        self.glyphs.truncate(glyphs);
-        Ok(())
-    }
-
-    fn part(
-        &mut self,
-        container: NodeId,
-        part: &Part,
-        height: f32,
-    ) -> Result<Fragment, RenderError> {
-        if let Some(node) = part.element {
-            return self.item(node, part.width, height);
-        }
-        let mut out = Fragment::default();
-        let block = self.styles.id(container);
-        for line in self.paragraph(&part.nodes, block, part.width) {
-            let height = line.height;
-            out.place(line, 0.0, out.height);
-            out.height += height;
-        }
-        Ok(out)
-    }
-
-    /// One element of the row, with its upper and lower margin.
-    fn item(&mut self, node: NodeId, width: f32, height: f32) -> Result<Fragment, RenderError> {
-        let styles = self.styles;
-        let style = styles.style(node);
-        let (above, below) = (style.margin[TOP], style.margin[BOTTOM]);
-        let piece = if style.display == Display::Table {
-            let mut flow = super::flow::Flow::default();
-            self.table(node, 0.0, width, &mut flow)?;
-            super::flow::stacked(flow)
-        } else {
-            self.block(node, width, height - above - below, true)?
-        };
-        if above == 0.0 && below == 0.0 {
-            return Ok(piece);
-        }
-        let mut out = Fragment {
-            height: piece.height + above + below,
-            used: piece.used,
-            ..Fragment::default()
-        };
-        out.place(piece, 0.0, above);
-        Ok(out)
+        Ok(parts)
     }
 }
 
-/// Gives what is left to those who grow; takes what is missing from those
-/// without a stated width.
-fn distribute(parts: &mut [Part], room: f32) {
-    let taken: f32 = parts.iter().map(|part| part.width + part.margins.0 + part.margins.1).sum();
-    let left = room - taken;
-    if left >= 0.0 {
-        let shares: f32 = parts.iter().map(|part| part.grow).sum();
-        if shares > 0.0 {
-            for part in parts {
-                part.width += left * part.grow / shares;
-            }
-        }
-        return;
+impl Container<'_, '_> {
+    fn part(&self, id: taffy::NodeId) -> Option<&Part> {
+        self.parts.get(usize::from(id))
     }
-    let soft: f32 = parts.iter().filter(|part| !part.fixed).map(|part| part.width).sum();
-    if soft > 0.0 {
-        for part in parts.iter_mut().filter(|part| !part.fixed) {
-            part.width = (part.width + left * part.width / soft).max(0.0);
+
+    /// What an item comes to, asked with what is known of its size.
+    fn measured(&mut self, id: taffy::NodeId, input: &LayoutInput) -> LayoutOutput {
+        let Some(node) = self.part(id).map(|part| part.node) else { return LayoutOutput::HIDDEN };
+        let mut measure = |width: f32| match self.layout.measure(node, width) {
+            Ok(measured) => Some(measured),
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                None
+            }
+        };
+        let known = input.known_dimensions;
+        let at = match (known.width, input.available_space.width) {
+            (Some(width), _) => width.max(0.0),
+            (None, AvailableSpace::MinContent) => NARROWEST,
+            (None, AvailableSpace::MaxContent) => f32::INFINITY,
+            (None, AvailableSpace::Definite(room)) => {
+                let widest = measure(f32::INFINITY).map_or(0.0, |measured| measured.used);
+                if widest <= room { f32::INFINITY } else { room.max(0.0) }
+            }
+        };
+        let Some(measured) = measure(at) else { return LayoutOutput::HIDDEN };
+        // A hair more, so that rounding does not wrap what just fits.
+        let used = if is_definite(at) { at } else { measured.used + 0.02 };
+        let size = taffy::Size {
+            width: known.width.unwrap_or(used),
+            height: known.height.unwrap_or(measured.height),
+        };
+        let first = measured.baseline.filter(|_| size.height >= measured.height - 0.01);
+        LayoutOutput::from_sizes_and_baselines(size, Rect::ZERO, Baselines { first, last: first })
+    }
+}
+
+impl TraversePartialTree for Container<'_, '_> {
+    type ChildIter<'c>
+        = std::iter::Map<std::ops::Range<usize>, fn(usize) -> taffy::NodeId>
+    where
+        Self: 'c;
+
+    fn child_ids(&self, _parent: taffy::NodeId) -> Self::ChildIter<'_> {
+        (0..self.parts.len()).map(taffy::NodeId::from)
+    }
+
+    fn child_count(&self, _parent: taffy::NodeId) -> usize {
+        self.parts.len()
+    }
+
+    fn get_child_id(&self, _parent: taffy::NodeId, index: usize) -> taffy::NodeId {
+        taffy::NodeId::from(index)
+    }
+}
+
+impl LayoutPartialTree for Container<'_, '_> {
+    type CoreContainerStyle<'c>
+        = &'c taffy::Style
+    where
+        Self: 'c;
+    type CustomIdent = String;
+
+    fn get_core_container_style(&self, _id: taffy::NodeId) -> Self::CoreContainerStyle<'_> {
+        &self.style
+    }
+
+    fn set_unrounded_layout(&mut self, id: taffy::NodeId, layout: &taffy::Layout) {
+        if let Some(part) = self.parts.get_mut(usize::from(id)) {
+            part.place = layout.clone();
         }
+    }
+
+    fn compute_child_layout(&mut self, id: taffy::NodeId, input: LayoutInput) -> LayoutOutput {
+        let Some(style) = self.part(id).map(|part| part.style.clone()) else {
+            return LayoutOutput::HIDDEN;
+        };
+        let mut baselines = Baselines::NONE;
+        let mut out = taffy::compute_leaf_layout(
+            input.clone(),
+            &style,
+            |_, _| 0.0,
+            |known, available| {
+                let inner = LayoutInput {
+                    known_dimensions: known,
+                    available_space: available,
+                    ..input.clone()
+                };
+                let out = self.measured(id, &inner);
+                baselines = out.baselines;
+                out.size
+            },
+        );
+        out.baselines = baselines;
+        out
+    }
+}
+
+impl LayoutFlexboxContainer for Container<'_, '_> {
+    type FlexboxContainerStyle<'c>
+        = &'c taffy::Style
+    where
+        Self: 'c;
+    type FlexboxItemStyle<'c>
+        = &'c taffy::Style
+    where
+        Self: 'c;
+
+    fn get_flexbox_container_style(&self, _id: taffy::NodeId) -> &taffy::Style {
+        &self.style
+    }
+
+    fn get_flexbox_child_style(&self, id: taffy::NodeId) -> &taffy::Style {
+        self.part(id).map_or(&self.style, |part| &part.style)
+    }
+}
+
+/// The container without its own box, which is our part.
+fn container(style: &Style) -> taffy::Style {
+    taffy::Style {
+        display: taffy::Display::Flex,
+        flex_direction: if style.column { FlexDirection::Column } else { FlexDirection::Row },
+        flex_wrap: if style.wrap { FlexWrap::Wrap } else { FlexWrap::NoWrap },
+        justify_content: match style.justify {
+            Align::Center => JustifyContent::CENTER,
+            Align::End => JustifyContent::FLEX_END,
+            Align::SpaceBetween => JustifyContent::SPACE_BETWEEN,
+            Align::SpaceAround => JustifyContent::SPACE_AROUND,
+            Align::SpaceEvenly => JustifyContent::SPACE_EVENLY,
+            _ => JustifyContent::FLEX_START,
+        },
+        align_items: items(style.align_items),
+        align_content: match style.align_content {
+            Align::Center => AlignContent::CENTER,
+            Align::End => AlignContent::FLEX_END,
+            Align::SpaceBetween => AlignContent::SPACE_BETWEEN,
+            Align::Start => AlignContent::FLEX_START,
+            _ => AlignContent::STRETCH,
+        },
+        gap: taffy::Size {
+            width: LengthPercentage::length(style.column_gap),
+            height: LengthPercentage::length(style.row_gap),
+        },
+        ..taffy::Style::default()
+    }
+}
+
+/// An item as a border box without insides: they are our part.
+fn item(style: &Style) -> taffy::Style {
+    let margin = |side: usize| {
+        if style.margin_auto[side] {
+            LengthPercentageAuto::auto()
+        } else {
+            LengthPercentageAuto::length(style.margin[side])
+        }
+    };
+    taffy::Style {
+        size: taffy::Size { width: dimension(style.width), height: dimension(style.height) },
+        min_size: taffy::Size { width: limit(style.min_width), height: limit(style.min_height) },
+        max_size: taffy::Size { width: limit(style.max_width), height: limit(style.max_height) },
+        margin: Rect {
+            left: margin(LEFT),
+            right: margin(RIGHT),
+            top: margin(TOP),
+            bottom: margin(BOTTOM),
+        },
+        flex_grow: style.grow,
+        flex_shrink: style.shrink,
+        flex_basis: dimension(style.basis),
+        align_self: style.align_self.map(items),
+        ..taffy::Style::default()
+    }
+}
+
+fn items(align: Align) -> AlignItems {
+    match align {
+        Align::Center => AlignItems::CENTER,
+        Align::End => AlignItems::FLEX_END,
+        Align::Baseline => AlignItems::BASELINE,
+        Align::Stretch => AlignItems::STRETCH,
+        _ => AlignItems::FLEX_START,
+    }
+}
+
+fn dimension(size: Size) -> Dimension {
+    match size {
+        Size::Auto => Dimension::auto(),
+        Size::Points(points) => Dimension::length(points),
+        Size::Percent(percent) => Dimension::percent(percent / 100.0),
+    }
+}
+
+fn limit(size: Size) -> LengthPercentageAuto {
+    match size {
+        Size::Auto => LengthPercentageAuto::auto(),
+        Size::Points(points) => LengthPercentageAuto::length(points),
+        Size::Percent(percent) => LengthPercentageAuto::percent(percent / 100.0),
     }
 }

@@ -1,9 +1,9 @@
 //! Block layout: from an element's children to strips, and from strips to a
 //! box that stays in one piece.
 
-use super::{Fragment, Layout, decorate};
+use super::{Fragment, Item, Layout, NARROWEST, decorate};
 use crate::render::{
-    css::style::{BOTTOM, Display, LEFT, RIGHT, Style, TOP},
+    css::style::{BOTTOM, Display, LEFT, Marker, Position, RIGHT, Size, Style, TOP},
     dom::{NodeId, Tag},
     error::RenderError,
 };
@@ -18,16 +18,42 @@ pub(in crate::render) struct Strip {
     pub(in crate::render) keep_next: bool,
     /// Begins a page.
     pub(in crate::render) new_page: bool,
-    /// The table head to repeat if a page begins here: its number in
-    /// [`Flow::heads`].
-    pub(in crate::render) head: Option<usize>,
+    /// A row of a table.
+    pub(in crate::render) row: Option<Row>,
+}
+
+/// What pagination must know of a row.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::render) struct Row {
+    /// Its table's number in [`Flow::tables`].
+    pub(in crate::render) table: usize,
+    /// From its top to the end of the table.
+    pub(in crate::render) rest: f32,
+    /// The running sum with this row.
+    pub(in crate::render) sum: i64,
+    /// The table's first strip: no head is repeated before it.
+    pub(in crate::render) opens: bool,
+}
+
+/// What is repeated where a table goes on.
+#[derive(Debug, Default)]
+pub(in crate::render) struct Parts {
+    pub(in crate::render) table: NodeId,
+    pub(in crate::render) x: f32,
+    pub(in crate::render) columns: Vec<f32>,
+    pub(in crate::render) head: Option<Fragment>,
+    pub(in crate::render) foot: Option<Fragment>,
+    /// The row that shows the sum from the pages before, and its height.
+    pub(in crate::render) carry_in: Option<(NodeId, f32)>,
+    /// The row that shows the sum at the foot of a page, and its height.
+    pub(in crate::render) carry_out: Option<(NodeId, f32)>,
 }
 
 /// Strips under construction.
 #[derive(Default)]
 pub(in crate::render) struct Flow {
     pub(in crate::render) strips: Vec<Strip>,
-    pub(in crate::render) heads: Vec<Fragment>,
+    pub(in crate::render) tables: Vec<Parts>,
     /// The margin that collapses with the next one.
     margin: f32,
     /// Space that does not.
@@ -56,7 +82,7 @@ impl Flow {
     }
 
     /// Adds a strip at `x`.
-    pub(super) fn push(&mut self, fragment: Fragment, x: f32, head: Option<usize>) {
+    pub(super) fn push(&mut self, fragment: Fragment, x: f32) {
         let before = self.gap();
         let mut moved =
             Fragment { height: fragment.height, used: fragment.used + x, ..Fragment::default() };
@@ -66,7 +92,7 @@ impl Flow {
             moved.place(fragment, x, 0.0);
         }
         let new_page = std::mem::take(&mut self.new_page);
-        self.strips.push(Strip { fragment: moved, before, keep_next: false, new_page, head });
+        self.strips.push(Strip { fragment: moved, before, keep_next: false, new_page, row: None });
     }
 }
 
@@ -86,15 +112,19 @@ impl Layout<'_> {
                 inline.push(child);
                 continue;
             }
-            self.flush(node, &mut inline, x, width, flow);
+            self.flush(node, &mut inline, (x, width), flow)?;
             self.child(child, x, width, flow)?;
         }
-        self.flush(node, &mut inline, x, width, flow);
-        Ok(())
+        self.flush(node, &mut inline, (x, width), flow)
     }
 
     pub(super) fn is_inline(&self, node: NodeId) -> bool {
-        self.tree.node(node).tag.is_none() || self.styles.style(node).display == Display::Inline
+        if self.tree.node(node).tag.is_none() {
+            return true;
+        }
+        let style = self.styles.style(node);
+        matches!(style.display, Display::Inline | Display::InlineBlock)
+            && style.position != Position::Absolute
     }
 
     /// Whether inline siblings are only white space between elements.
@@ -109,27 +139,26 @@ impl Layout<'_> {
         &mut self,
         block: NodeId,
         nodes: &mut Vec<NodeId>,
-        x: f32,
-        width: f32,
+        (x, width): (f32, f32),
         flow: &mut Flow,
-    ) {
+    ) -> Result<(), RenderError> {
         if self.is_blank(nodes) {
             nodes.clear();
-            return;
+            return Ok(());
         }
-        let id = self.styles.id(block);
-        let style = self.styles.by_id(id);
+        let style = self.styles.style(block);
         let (orphans, widows) = (usize::from(style.orphans), usize::from(style.widows));
-        let lines = self.paragraph(nodes, id, width);
+        let lines = self.paragraph(nodes, block, width)?;
         nodes.clear();
         let count = lines.len();
         for (index, line) in lines.into_iter().enumerate() {
-            flow.push(line, x, None);
+            flow.push(line, x);
             let keep = index + 1 < orphans || index + widows >= count;
             if let Some(strip) = flow.strips.last_mut() {
                 strip.keep_next = keep && index + 1 < count;
             }
         }
+        Ok(())
     }
 
     /// Lays out one block-level child.
@@ -145,89 +174,236 @@ impl Layout<'_> {
         if style.display == Display::None {
             return Ok(());
         }
+        if style.position == Position::Absolute {
+            self.postpone(node);
+            return Ok(());
+        }
         flow.margin(style.margin[TOP]);
         flow.new_page |= style.break_before;
-        let x = x + style.margin[LEFT];
-        let room = (width - style.margin[LEFT] - style.margin[RIGHT]).max(0.0);
+        let room = less(width, style.margin[LEFT] + style.margin[RIGHT]);
         let own = own_width(style, room);
+        let x = x + style.margin[LEFT] + auto_margin(style, room, own);
         let first = flow.strips.len();
+        let mark = self.absolute_mark();
         match style.display {
             Display::Table => self.table(node, x, own, flow)?,
-            Display::Block if is_transparent(style) => {
+            Display::Block if self.is_transparent(node, style) => {
                 flow.padding(style.padding[TOP]);
                 let inset = style.padding[LEFT] + style.padding[RIGHT];
-                self.flow(node, x + style.padding[LEFT], (own - inset).max(0.0), flow)?;
+                self.flow(node, x + style.padding[LEFT], less(own, inset), flow)?;
+                if !is_definite(width) {
+                    for strip in &mut flow.strips[first..] {
+                        strip.fragment.used += style.padding[RIGHT] + style.margin[RIGHT];
+                    }
+                }
+                if style.position == Position::Relative {
+                    self.place_absolutes(mark, (x, own), &mut flow.strips[first..])?;
+                }
                 flow.padding(style.padding[BOTTOM]);
             }
             Display::Block | Display::Flex => {
-                let fragment = self.block(node, own, 0.0, true)?;
-                flow.push(fragment, x, None);
+                let mut fragment = self.block(node, own, None, true)?;
+                fragment.used += if is_definite(width) { 0.0 } else { style.margin[RIGHT] };
+                flow.push(fragment, x);
             }
             Display::Inline
+            | Display::InlineBlock
             | Display::RowGroup
             | Display::HeadGroup
+            | Display::FootGroup
             | Display::Row
             | Display::Cell
             | Display::Column
             | Display::None => {
-                return Err(RenderError::template(
-                    "HTML: a part of a table stands outside of one",
-                    None,
-                ));
+                return Err(RenderError::html("a part of a table stands outside of one"));
             }
+        }
+        self.after_child(node, x, first, flow);
+        Ok(())
+    }
+
+    /// What a block does to its strips once they are there.
+    fn after_child(&mut self, node: NodeId, x: f32, first: usize, flow: &mut Flow) {
+        let styles = self.styles;
+        let style = styles.style(node);
+        if self.tree.node(node).tag == Some(Tag::Li) {
+            self.mark_item(node, x, &mut flow.strips[first..]);
+        }
+        if style.position == Position::Relative {
+            let (dx, dy) = relative_shift(style);
+            let items = flow.strips[first..].iter_mut().flat_map(|strip| &mut strip.fragment.items);
+            items.for_each(|item| item.shift(dx, dy));
         }
         if style.keep_next
             && let Some(last) = flow.strips[first..].last_mut()
         {
             last.keep_next = true;
         }
+        flow.new_page |= style.break_after;
         flow.margin(style.margin[BOTTOM]);
+    }
+
+    /// Writes the sign of a list item before its first line.
+    fn mark_item(&mut self, node: NodeId, x: f32, strips: &mut [Strip]) {
+        let styles = self.styles;
+        let style = styles.style(node);
+        let text = match style.marker {
+            Marker::None => return,
+            Marker::Disc => "•".to_owned(),
+            Marker::Decimal => format!("{}.", self.item_number(node)),
+        };
+        let Some(strip) = strips.first_mut() else { return };
+        let Some(baseline) = strip.fragment.baseline else { return };
+        let (mut run, width) =
+            self.text_line(&text, style.family, (style.size, style.bold), style.color);
+        run.x = x + style.padding[LEFT] - width - 0.5 * style.size;
+        run.y = baseline;
+        strip.fragment.items.push(Item::of(node, super::Shape::Text(run)));
+    }
+
+    fn item_number(&self, node: NodeId) -> usize {
+        let items = self.tree.children(self.tree.node(node).parent);
+        items.filter(|child| *child <= node && self.tree.node(*child).tag == Some(Tag::Li)).count()
+    }
+
+    fn place_absolutes(
+        &mut self,
+        mark: usize,
+        (x, width): (f32, f32),
+        strips: &mut [Strip],
+    ) -> Result<(), RenderError> {
+        if self.absolute_mark() == mark || !is_definite(width) {
+            return Ok(());
+        }
+        let Some((first, others)) = strips.split_first_mut() else {
+            return Err(RenderError::style(
+                "a positioned box holds only absolute ones; give it a height",
+            ));
+        };
+        let rest: f32 = others.iter().map(|strip| strip.before + strip.fragment.height).sum();
+        let height = first.fragment.height + rest;
+        for piece in self.absolutes(mark, width, height)? {
+            first.fragment.place(piece, x, 0.0);
+        }
         Ok(())
     }
 
-    /// Lays out an element as one piece. `decorated` is false for cells, whose
+    /// Lays out an element as one piece: its border box.
+    pub(super) fn boxed(
+        &mut self,
+        node: NodeId,
+        width: f32,
+        height: Option<f32>,
+    ) -> Result<Fragment, RenderError> {
+        if self.tree.node(node).tag.is_none() {
+            let mut flow = Flow::default();
+            self.flush(node, &mut vec![node], (0.0, width), &mut flow)?;
+            return Ok(stacked(flow));
+        }
+        if self.styles.style(node).display == Display::Table {
+            let mut flow = Flow::default();
+            self.table(node, 0.0, width, &mut flow)?;
+            return Ok(stacked(flow));
+        }
+        self.block(node, width, height, true)
+    }
+
+    /// The same for everything but tables. `decorated` is false for cells, whose
     /// background belongs to the row.
     pub(super) fn block(
         &mut self,
         node: NodeId,
         width: f32,
-        min_height: f32,
+        height: Option<f32>,
         decorated: bool,
     ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
         let inset = |side: usize| style.padding[side] + style.border[side];
-        let inner = (width - inset(LEFT) - inset(RIGHT)).max(0.0);
-        let content = if style.display == Display::Flex {
-            self.flex(node, inner)?
+        let (across, along) = (inset(LEFT) + inset(RIGHT), inset(TOP) + inset(BOTTOM));
+        let inner = less(width, across);
+        let mark = (style.position != Position::Static).then(|| self.absolute_mark());
+        let content = if let Some(replaced) = self.replaced(node, inner, height)? {
+            replaced
+        } else if style.display == Display::Flex {
+            let definite = height.or(style.height.points());
+            self.flex(node, inner, definite.map(|height| (height - along).max(0.0)))?
         } else {
             let mut flow = Flow::default();
             self.flow(node, 0.0, inner, &mut flow)?;
             stacked(flow)
         };
-        let height =
-            (content.height + inset(TOP) + inset(BOTTOM)).max(style.min_height).max(min_height);
-        let used = content.used + inset(LEFT) + inset(RIGHT);
-        let mut out = Fragment { height, used, ..Fragment::default() };
-        if decorated && width.is_finite() {
-            decorate(&mut out.items, &[(0.0, width, style)], height);
+        let own = height.unwrap_or_else(|| style.clamp_height(content.height + along));
+        let used = style.width.points().unwrap_or(content.used + across);
+        let used = style.clamp_width(used, f32::INFINITY);
+        let mut out = Fragment { height: own, used, ..Fragment::default() };
+        if decorated && is_definite(width) {
+            decorate::decorate(&mut out.items, &[(0.0, width, style)], own);
+            if decorate::is_round(style) && decorate::is_uneven(style) {
+                self.ignored =
+                    Some("a border around round corners is solid and the same on all sides");
+            }
         }
         out.place(content, inset(LEFT), inset(TOP));
+        if let Some(mark) = mark
+            && is_definite(width)
+        {
+            let [top, right, bottom, left] = style.border;
+            for piece in self.absolutes(mark, width - left - right, own - top - bottom)? {
+                out.place(piece, left, top);
+            }
+        }
         if self.tree.node(node).tag == Some(Tag::Hr) {
             out.baseline = None;
         }
         Ok(out)
     }
+
+    /// Whether a block only indents and spaces, so that it may be parted.
+    fn is_transparent(&self, node: NodeId, style: &Style) -> bool {
+        !style.is_decorated()
+            && !style.has_height()
+            && !style.keep_inside
+            && !self.is_replaced(node)
+    }
 }
 
-/// The width of a box within a space; without end if it is to be measured.
+/// A width less what stands at its sides; measuring stays measuring.
+pub(super) fn less(width: f32, inset: f32) -> f32 {
+    if width == NARROWEST { width } else { (width - inset).max(0.0) }
+}
+
+/// Whether a width is one to lay out in, not a question.
+pub(super) fn is_definite(width: f32) -> bool {
+    width.is_finite() && width != NARROWEST
+}
+
+/// The width of a box within a space; the space's own if it is to be measured.
 fn own_width(style: &Style, room: f32) -> f32 {
-    style.width.within(room).filter(|width| width.is_finite()).unwrap_or(room)
+    if !is_definite(room) {
+        return style.width.points().unwrap_or(room);
+    }
+    style.clamp_width(style.width.within(room).unwrap_or(room), room)
 }
 
-/// Whether a block only indents and spaces, so that it may be parted.
-fn is_transparent(style: &Style) -> bool {
-    !style.is_decorated() && style.min_height <= 0.0 && !style.keep_inside
+/// What margins that are `auto` put at the left (CSS 2.1 §10.3.3).
+fn auto_margin(style: &Style, room: f32, own: f32) -> f32 {
+    let left = (room - own).max(0.0);
+    if !is_definite(room) || style.width == Size::Auto && style.max_width == Size::Auto {
+        return 0.0;
+    }
+    match (style.margin_auto[LEFT], style.margin_auto[RIGHT]) {
+        (true, true) => left / 2.0,
+        (true, false) => left,
+        (false, _) => 0.0,
+    }
+}
+
+fn relative_shift(style: &Style) -> (f32, f32) {
+    let points = |side: usize| style.inset[side].points();
+    let dx = points(LEFT).or(points(RIGHT).map(|right| -right));
+    let dy = points(TOP).or(points(BOTTOM).map(|bottom| -bottom));
+    (dx.unwrap_or(0.0), dy.unwrap_or(0.0))
 }
 
 /// Strips in one piece.

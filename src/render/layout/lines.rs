@@ -15,10 +15,23 @@ use super::{Glyph, Kind};
 /// A line that fits by less than this is full.
 const TOLERANCE: f32 = 0.01;
 
-/// Breaks glyphs into lines no wider than `width`. Trailing spaces are left
-/// out, and each glyph but spaces and breaks is in exactly one line.
-pub(in crate::render) fn break_lines(glyphs: &[Glyph], width: f32) -> Vec<Range<usize>> {
-    let total: f32 = glyphs.iter().map(|glyph| glyph.advance).sum();
+/// What lines must fit.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::render) struct Fit {
+    /// In points.
+    pub(in crate::render) width: f32,
+    /// The first line is shorter by this.
+    pub(in crate::render) indent: f32,
+    /// Text without an opportunity is broken where it overflows. When the
+    /// narrowest width is asked for, it is not.
+    pub(in crate::render) anywhere: bool,
+}
+
+/// Breaks glyphs into lines. Trailing spaces are left out, and each glyph but
+/// spaces and breaks is in exactly one line.
+pub(in crate::render) fn break_lines(glyphs: &[Glyph], fit: Fit) -> Vec<Range<usize>> {
+    let width = fit.width;
+    let total: f32 = fit.indent + glyphs.iter().map(|glyph| glyph.advance).sum::<f32>();
     let breaks = glyphs.iter().any(|glyph| glyph.kind == Kind::Break);
     if glyphs.is_empty() {
         return Vec::new();
@@ -32,7 +45,9 @@ pub(in crate::render) fn break_lines(glyphs: &[Glyph], width: f32) -> Vec<Range<
     let mut lines = Vec::new();
     let mut start = 0;
     while start < glyphs.len() {
-        let (end, next) = one_line(glyphs, &may_end, start, width);
+        let indent = if start == 0 { fit.indent } else { 0.0 };
+        let room = Fit { width: width - indent, ..fit };
+        let (end, next) = one_line(glyphs, &may_end, start, room);
         lines.push(start..trimmed(glyphs, start, end));
         start = next;
     }
@@ -40,7 +55,7 @@ pub(in crate::render) fn break_lines(glyphs: &[Glyph], width: f32) -> Vec<Range<
 }
 
 /// Where the line that begins at `start` ends, and where the next one begins.
-fn one_line(glyphs: &[Glyph], may_end: &[bool], start: usize, width: f32) -> (usize, usize) {
+fn one_line(glyphs: &[Glyph], may_end: &[bool], start: usize, fit: Fit) -> (usize, usize) {
     let mut x = 0.0;
     let mut best = None;
     for (at, glyph) in glyphs.iter().enumerate().skip(start) {
@@ -48,8 +63,11 @@ fn one_line(glyphs: &[Glyph], may_end: &[bool], start: usize, width: f32) -> (us
             return (at, at + 1);
         }
         x += glyph.advance;
-        if x > width + TOLERANCE && at > start && glyph.kind != Kind::Space {
-            let end = best.unwrap_or(at);
+        if x > fit.width + TOLERANCE
+            && at > start
+            && glyph.kind != Kind::Space
+            && let Some(end) = best.or(fit.anywhere.then_some(at))
+        {
             return (end, skip_spaces(glyphs, end));
         }
         if may_end[at] {
@@ -91,7 +109,8 @@ fn opportunities(glyphs: &[Glyph]) -> Vec<bool> {
         }
     }
     for (pair, end) in glyphs.windows(2).zip(&mut may_end) {
-        *end = *end && !belongs_together(pair[0].base, pair[1].base);
+        let glued = pair[0].glued && pair[1].glued;
+        *end = *end && !glued && !belongs_together(pair[0].base, pair[1].base);
     }
     may_end
 }

@@ -19,33 +19,54 @@
     reason = "layout code: lengths in points, and arena numbers that this module hands out itself"
 )]
 
+pub(super) mod absolute;
+pub(super) mod columns;
+pub(super) mod decorate;
 pub(super) mod flex;
 pub(super) mod flow;
 pub(super) mod inline;
 pub(super) mod lines;
+pub(super) mod margins;
 pub(super) mod pages;
+pub(super) mod replaced;
 pub(super) mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use super::{
-    css::{
-        cascade::{StyleId, Styles},
-        style::{BOTTOM, LEFT, RIGHT, Style, TOP},
-        value::Rgb,
-    },
-    dom::Tree,
+    assets::Assets,
+    css::{cascade::Styles, value::Rgb},
+    dom::{NONE, NodeId, Tree},
     error::RenderError,
     font::{FaceId, FontSet},
 };
 
 /// Something to draw.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Item {
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) shape: Shape,
+    /// The element it belongs to; [`NONE`] for what is no content, such as
+    /// backgrounds, repeated heads and page numbers.
+    pub(super) node: NodeId,
+    /// Drawn over everything that is not.
+    pub(super) over: bool,
+}
+
+/// What is drawn.
+#[derive(Clone, Debug)]
+pub(super) enum Shape {
     /// A background.
     Fill(Area),
     /// A line of a border; drawn over all backgrounds.
     Rule(Area),
+    /// A broken line along the longer side; dots if true.
+    Dash(Area, bool),
+    /// A box with round corners.
+    Round(Box<Round>),
+    /// A picture of the template.
+    Picture(Area, u32),
     /// A run of glyphs.
     Text(Run),
 }
@@ -60,6 +81,16 @@ pub(super) struct Area {
     pub(super) color: Rgb,
 }
 
+/// A box with round corners: its background and its even border.
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    pub(super) area: Area,
+    /// From the upper left clockwise.
+    pub(super) radius: [f32; 4],
+    pub(super) fill: bool,
+    pub(super) border: Option<(f32, Rgb)>,
+}
+
 /// Glyphs of one face, size and colour on one line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
@@ -69,24 +100,36 @@ pub(super) struct Run {
     pub(super) size: f32,
     pub(super) spacing: f32,
     pub(super) color: Rgb,
+    /// Some glyph advances by another width than its own.
+    pub(super) adjusted: bool,
     /// Into [`Layout::glyphs`].
     pub(super) first: u32,
     pub(super) count: u32,
 }
 
 impl Item {
+    /// What belongs to an element.
+    pub(super) fn of(node: NodeId, shape: Shape) -> Self {
+        Self { shape, node, over: false }
+    }
+
+    /// What is no content.
+    pub(super) fn artifact(shape: Shape) -> Self {
+        Self::of(NONE, shape)
+    }
+
     /// Moves the item.
     pub(super) fn shift(&mut self, dx: f32, dy: f32) {
-        match self {
-            Self::Fill(area) | Self::Rule(area) => {
-                area.x += dx;
-                area.y += dy;
-            }
-            Self::Text(run) => {
-                run.x += dx;
-                run.y += dy;
-            }
-        }
+        let (x, y) = match &mut self.shape {
+            Shape::Fill(area)
+            | Shape::Rule(area)
+            | Shape::Dash(area, _)
+            | Shape::Picture(area, _) => (&mut area.x, &mut area.y),
+            Shape::Round(round) => (&mut round.area.x, &mut round.area.y),
+            Shape::Text(run) => (&mut run.x, &mut run.y),
+        };
+        *x += dx;
+        *y += dy;
     }
 }
 
@@ -127,6 +170,8 @@ pub(super) enum Kind {
     Invisible,
     /// Ends the line.
     Break,
+    /// A box on the line; `modifier` is its number in [`Layout::objects`].
+    Object,
 }
 
 /// One glyph of the document.
@@ -134,41 +179,131 @@ pub(super) enum Kind {
 pub(super) struct Glyph {
     /// The character it stands for.
     pub(super) base: u32,
-    /// What modifies the character, or 0.
+    /// What modifies the character, or 0; from [`font::CLUSTER`](super::font::CLUSTER) on a cluster.
     pub(super) modifier: u32,
     /// With letter spacing, in points.
     pub(super) advance: f32,
-    pub(super) style: StyleId,
+    /// The element whose style it has.
+    pub(super) node: NodeId,
     pub(super) gid: u16,
     pub(super) face: FaceId,
     pub(super) kind: Kind,
+    /// No line ends after it.
+    pub(super) glued: bool,
 }
 
 /// The state of one layout.
 pub(super) struct Layout<'a> {
     pub(super) fonts: &'a FontSet,
+    pub(super) assets: &'a Assets,
     pub(super) tree: &'a Tree,
     pub(super) styles: &'a Styles,
     /// All glyphs; runs point in here.
     pub(super) glyphs: Vec<Glyph>,
+    /// Texts that several glyphs stand for together.
+    pub(super) clusters: Vec<String>,
+    /// Glyphs that stand beside their place, in points; upwards is positive.
+    pub(super) offsets: HashMap<u32, (f32, f32)>,
+    /// Boxes that stand on a line.
+    objects: Vec<Fragment>,
     /// Characters that no font has.
     pub(super) missing: Vec<u32>,
+    /// Boxes whose place is found when their container is known.
+    absolute: Vec<NodeId>,
+    /// The running sum that a row shows.
+    carry: i64,
+    measured: HashMap<(NodeId, u32), Measured>,
     /// A style that would be ignored; said once, at the end.
     ignored: Option<&'static str>,
-    flex_depth: u32,
+    depth: u32,
 }
+
+/// What an element comes to at a width.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    used: f32,
+    height: f32,
+    baseline: Option<f32>,
+}
+
+/// Asks for the narrowest width instead of a layout within one.
+pub(super) const NARROWEST: f32 = -1.0;
+/// Boxes that are measured within boxes that are measured cost twice each;
+/// deeper nesting is refused.
+const DEEPEST: u32 = 12;
 
 impl<'a> Layout<'a> {
     /// A layout of this tree; nothing is laid out yet.
-    pub(super) fn new(fonts: &'a FontSet, tree: &'a Tree, styles: &'a Styles) -> Self {
-        let glyphs = Vec::with_capacity(4 * tree.nodes.len());
-        Self { fonts, tree, styles, glyphs, missing: Vec::new(), ignored: None, flex_depth: 0 }
+    pub(super) fn new(
+        fonts: &'a FontSet,
+        assets: &'a Assets,
+        tree: &'a Tree,
+        styles: &'a Styles,
+    ) -> Self {
+        Self {
+            fonts,
+            assets,
+            tree,
+            styles,
+            glyphs: Vec::with_capacity(4 * tree.nodes.len()),
+            clusters: Vec::new(),
+            offsets: HashMap::new(),
+            objects: Vec::new(),
+            missing: Vec::new(),
+            absolute: Vec::new(),
+            carry: 0,
+            measured: HashMap::new(),
+            ignored: None,
+            depth: 0,
+        }
+    }
+
+    /// What an element comes to at a width; nothing of it stays.
+    pub(super) fn measure(&mut self, node: NodeId, width: f32) -> Result<Measured, RenderError> {
+        let key = (node, width.to_bits());
+        if let Some(known) = self.measured.get(&key) {
+            return Ok(*known);
+        }
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(RenderError::style("boxes that fit their content are nested too deeply"));
+        }
+        let marks = (self.glyphs.len(), self.objects.len(), self.absolute.len());
+        let piece = self.boxed(node, width, None)?;
+        self.glyphs.truncate(marks.0);
+        self.objects.truncate(marks.1);
+        self.absolute.truncate(marks.2);
+        self.depth -= 1;
+        let Fragment { used, height, baseline, .. } = piece;
+        let measured = Measured { used, height, baseline };
+        self.measured.insert(key, measured);
+        Ok(measured)
+    }
+
+    /// The width of a box that fits its content within a space.
+    pub(super) fn fit(&mut self, node: NodeId, room: f32) -> Result<f32, RenderError> {
+        let style = self.styles.style(node);
+        let stated = style.width.within(room).filter(|width| width.is_finite());
+        let width = match stated {
+            Some(width) => width,
+            None => {
+                // A hair more, so that rounding does not wrap what just fits.
+                let widest = self.measure(node, f32::INFINITY)?.used + 0.02;
+                if widest <= room {
+                    widest
+                } else {
+                    let narrowest = self.measure(node, NARROWEST)?.used + 0.02;
+                    room.max(narrowest.min(widest))
+                }
+            }
+        };
+        Ok(style.clamp_width(width, room))
     }
 
     /// An error if any character could not be drawn or any style not honoured.
     pub(super) fn check(&mut self) -> Result<(), RenderError> {
         if let Some(what) = self.ignored {
-            return Err(RenderError::template(format!("style.css: {what}"), None));
+            return Err(RenderError::style(what));
         }
         if self.missing.is_empty() {
             return Ok(());
@@ -178,54 +313,4 @@ impl<'a> Layout<'a> {
         self.missing.truncate(20);
         Err(RenderError::GlyphMissing(std::mem::take(&mut self.missing)))
     }
-}
-
-/// The background and the borders of boxes side by side; equal neighbours
-/// become one rectangle. Each box is given with its x, width and style.
-fn decorate(items: &mut Vec<Item>, boxes: &[(f32, f32, &Style)], height: f32) {
-    for (x, w, style) in boxes {
-        if let Some(color) = style.background {
-            push(items, Item::Fill, Area { x: *x, y: 0.0, w: *w, h: height, color });
-        }
-    }
-    for side in [TOP, BOTTOM, LEFT, RIGHT] {
-        for (x, w, style) in boxes {
-            let thick = style.border[side];
-            if thick <= 0.0 {
-                continue;
-            }
-            let color = style.border_color[side].unwrap_or(style.color);
-            let whole = Area { x: *x, y: 0.0, w: *w, h: height, color };
-            let area = match side {
-                TOP => Area { h: thick, ..whole },
-                BOTTOM => Area { y: height - thick, h: thick, ..whole },
-                LEFT => Area { w: thick, ..whole },
-                _ => Area { x: x + w - thick, w: thick, ..whole },
-            };
-            push(items, Item::Rule, area);
-        }
-    }
-}
-
-fn push(items: &mut Vec<Item>, kind: fn(Area) -> Item, area: Area) {
-    let mergeable = match (items.last_mut(), kind(area)) {
-        (Some(Item::Fill(last)), Item::Fill(_)) | (Some(Item::Rule(last)), Item::Rule(_)) => {
-            Some(last)
-        }
-        _ => None,
-    };
-    if let Some(last) = mergeable
-        && last.color == area.color
-        && same(last.y, area.y)
-        && same(last.h, area.h)
-        && same(last.x + last.w, area.x)
-    {
-        last.w += area.w;
-    } else {
-        items.push(kind(area));
-    }
-}
-
-fn same(a: f32, b: f32) -> bool {
-    (a - b).abs() < 0.01
 }

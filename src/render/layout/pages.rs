@@ -1,51 +1,62 @@
 //! Pagination: stacks strips onto pages.
 
 use super::{
-    Area, Fragment, Item, Layout,
-    flow::{Flow, Strip},
+    Area, Fragment, Item, Layout, Shape,
+    flow::{Flow, Parts, Row, Strip},
 };
 use crate::render::{
-    PAGE_HEIGHT, PAGE_WIDTH,
-    css::{Content, PageRule, value::Rgb},
+    css::{PageRule, Paper},
+    dom::NONE,
     error::RenderError,
 };
 
-/// The items of one page, in page coordinates.
-pub(in crate::render) type Page = Vec<Item>;
-
-/// A piece of text at a fixed place on the page.
-#[derive(Clone, Debug)]
-pub(in crate::render) struct Label<'a> {
-    pub(in crate::render) text: &'a str,
-    pub(in crate::render) x: f32,
-    /// The baseline.
-    pub(in crate::render) y: f32,
-    pub(in crate::render) size: f32,
-    pub(in crate::render) color: Rgb,
-    /// 0 if `x` is the left end, 0.5 the middle, 1 the right end.
-    pub(in crate::render) anchor: f32,
+/// One page: its size and its items, in page coordinates.
+#[derive(Clone, Debug, Default)]
+pub(in crate::render) struct Page {
+    pub(in crate::render) width: f32,
+    pub(in crate::render) height: f32,
+    pub(in crate::render) items: Vec<Item>,
 }
 
-struct Stack<'a> {
+impl Page {
+    /// An empty sheet.
+    pub(in crate::render) fn sheet(rule: &PageRule) -> Self {
+        Self { width: rule.width, height: rule.height, items: Vec::new() }
+    }
+}
+
+struct Stack<'l, 'a> {
+    layout: &'l mut Layout<'a>,
     pages: Vec<Page>,
-    page: &'a PageRule,
-    heads: Vec<Fragment>,
+    paper: &'l Paper,
+    tables: Vec<Parts>,
     /// Where the next strip goes.
     y: f32,
     /// Nothing but a repeated head stands on the page yet.
     fresh: bool,
+    /// The table that the last strip belongs to, and its running sum.
+    open: Option<(usize, i64)>,
     max: usize,
 }
 
 /// Stacks the strips of a document onto pages; `max` pages are the most.
 pub(in crate::render) fn paginate(
+    layout: &mut Layout<'_>,
     flow: Flow,
-    page: &PageRule,
+    paper: &Paper,
     max: usize,
 ) -> Result<Vec<Page>, RenderError> {
-    let Flow { strips, heads, .. } = flow;
-    let top = page.margin[0];
-    let mut stack = Stack { pages: vec![Vec::new()], page, heads, y: top, fresh: true, max };
+    let Flow { strips, tables, .. } = flow;
+    let mut stack = Stack {
+        layout,
+        pages: vec![Page::sheet(&paper.first)],
+        paper,
+        tables,
+        y: paper.first.margin[0],
+        fresh: true,
+        open: None,
+        max,
+    };
     let needs = needs(&strips);
     for (strip, need) in strips.into_iter().zip(needs) {
         stack.put(strip, need)?;
@@ -65,56 +76,118 @@ fn needs(strips: &[Strip]) -> Vec<f32> {
     needs
 }
 
-impl Stack<'_> {
+impl Stack<'_, '_> {
+    fn rule(&self) -> &PageRule {
+        if self.pages.len() <= 1 { &self.paper.first } else { &self.paper.rest }
+    }
+
     fn bottom(&self) -> f32 {
-        PAGE_HEIGHT - self.page.margin[2]
+        self.rule().height - self.rule().margin[2]
+    }
+
+    /// What must stay free below a row: the foot of its table and the running
+    /// sum, unless the whole rest of the table is on the page.
+    fn reserve(&self, row: Option<Row>, y: f32) -> f32 {
+        let Some(row) = row else { return 0.0 };
+        if y + row.rest <= self.bottom() + 0.01 {
+            return 0.0;
+        }
+        self.tables.get(row.table).map_or(0.0, |parts| {
+            let foot = parts.foot.as_ref().map_or(0.0, |foot| foot.height);
+            foot + parts.carry_out.map_or(0.0, |(_, height)| height)
+        })
     }
 
     fn put(&mut self, strip: Strip, need: f32) -> Result<(), RenderError> {
-        let whole = self.bottom() - self.page.margin[0];
+        let row = strip.row;
+        let goes_on =
+            row.filter(|row| !row.opens && self.open.is_some_and(|(table, _)| table == row.table));
         if strip.new_page && !self.fresh {
-            self.turn(strip.head)?;
+            self.turn(goes_on)?;
         }
+        let whole = self.bottom() - self.rule().margin[0];
         let before = if self.fresh { 0.0 } else { strip.before };
         // What is kept together moves together, unless no page could hold it.
         let need = if need <= whole { need } else { strip.fragment.height };
-        if !self.fresh && self.y + before + need > self.bottom() + 0.01 {
-            self.turn(strip.head)?;
+        let reserve = self.reserve(row, self.y + before);
+        if !self.fresh && self.y + before + need + reserve > self.bottom() + 0.01 {
+            self.turn(goes_on)?;
         } else {
             self.y += before;
         }
-        let head = strip.head;
         let mut fragment = strip.fragment;
-        while self.y + fragment.height > self.bottom() + 0.01 {
-            let (upper, lower) = slice(fragment, self.bottom() - self.y)?;
+        loop {
+            let reserve = self.reserve(row, self.y).min(whole / 2.0);
+            let room =
+                self.bottom() - self.y - if fragment.height > whole / 2.0 { reserve } else { 0.0 };
+            if fragment.height <= room + 0.01 {
+                break;
+            }
+            let (upper, lower) = slice(fragment, room)?;
             self.place(upper);
-            self.turn(head)?;
+            self.turn(row.filter(|row| !row.opens))?;
             fragment = lower;
         }
         self.place(fragment);
+        self.open = row.map(|row| (row.table, row.sum));
         Ok(())
     }
 
     fn place(&mut self, mut fragment: Fragment) {
+        let left = self.rule().margin[3];
         for item in &mut fragment.items {
-            item.shift(self.page.margin[3], self.y);
+            item.shift(left, self.y);
         }
         if let Some(page) = self.pages.last_mut() {
-            page.append(&mut fragment.items);
+            page.items.append(&mut fragment.items);
         }
         self.y += fragment.height;
         self.fresh = false;
     }
 
-    /// Begins a page, with the head of the table that goes on.
-    fn turn(&mut self, head: Option<usize>) -> Result<(), RenderError> {
+    /// The same for what was there before: no content, but its repetition.
+    fn repeat(&mut self, fragment: &Fragment, x: f32) {
+        let mut copy = Fragment { height: fragment.height, ..Fragment::default() };
+        copy.place(fragment.clone(), x, 0.0);
+        for item in &mut copy.items {
+            item.node = NONE;
+        }
+        self.place(copy);
+    }
+
+    fn carry(&mut self, table: usize, sum: i64, out: bool) -> Result<(), RenderError> {
+        let Some(parts) = self.tables.get(table) else { return Ok(()) };
+        let row = if out { parts.carry_out } else { parts.carry_in };
+        let Some((row, _)) = row else { return Ok(()) };
+        let piece = self.layout.carried(row, parts, sum)?;
+        self.repeat(&piece, 0.0);
+        Ok(())
+    }
+
+    /// Begins a page; if a table goes on, with its foot on the page before and
+    /// its head on the new one.
+    fn turn(&mut self, goes_on: Option<Row>) -> Result<(), RenderError> {
         if self.pages.len() >= self.max {
             return Err(RenderError::TooManyPages { max: self.max as u32 });
         }
-        self.pages.push(Vec::new());
-        self.y = self.page.margin[0];
-        if let Some(head) = head.and_then(|head| self.heads.get(head)).cloned() {
-            self.place(head);
+        let open = goes_on.and(self.open);
+        if let Some((table, sum)) = open {
+            self.carry(table, sum, true)?;
+            let foot =
+                self.tables.get(table).and_then(|parts| Some((parts.foot.clone()?, parts.x)));
+            if let Some((foot, x)) = foot {
+                self.repeat(&foot, x);
+            }
+        }
+        self.pages.push(Page::sheet(&self.paper.rest));
+        self.y = self.paper.rest.margin[0];
+        if let Some((table, sum)) = open {
+            let head =
+                self.tables.get(table).and_then(|parts| Some((parts.head.clone()?, parts.x)));
+            if let Some((head, x)) = head {
+                self.repeat(&head, x);
+            }
+            self.carry(table, sum, false)?;
         }
         self.fresh = true;
         Ok(())
@@ -125,28 +198,31 @@ impl Stack<'_> {
 fn slice(fragment: Fragment, room: f32) -> Result<(Fragment, Fragment), RenderError> {
     let cut = cut(&fragment.items, room);
     if cut < 1.0 {
-        return Err(RenderError::template("a line is taller than what is left of a page", None));
+        return Err(RenderError::style(
+            "a line or a picture is taller than what is left of a page",
+        ));
     }
     let mut upper = Fragment { height: cut, ..Fragment::default() };
     let mut lower = Fragment { height: fragment.height - cut, ..Fragment::default() };
     for item in fragment.items {
-        let (kind, area): (fn(Area) -> Item, Area) = match item {
-            Item::Text(run) => {
-                let in_upper = extent(run.y, run.size).1 <= cut + 0.01;
+        let (kind, area): (fn(Area) -> Shape, Area) = match item.shape {
+            Shape::Fill(area) => (Shape::Fill, area),
+            Shape::Rule(area) => (Shape::Rule, area),
+            _ => {
+                let in_upper = whole(&item.shape).is_none_or(|(_, bottom)| bottom <= cut + 0.01);
                 let part = if in_upper { &mut upper } else { &mut lower };
                 part.items.push(item);
                 continue;
             }
-            Item::Fill(area) => (Item::Fill, area),
-            Item::Rule(area) => (Item::Rule, area),
         };
         let end = area.y + area.h;
+        let same = |area: Area| Item { shape: kind(area), ..item.clone() };
         if area.y < cut {
-            upper.items.push(kind(Area { h: end.min(cut) - area.y, ..area }));
+            upper.items.push(same(Area { h: end.min(cut) - area.y, ..area }));
         }
         if end > cut {
             let y = area.y.max(cut);
-            lower.items.push(kind(Area { y, h: end - y, ..area }));
+            lower.items.push(same(Area { y, h: end - y, ..area }));
         }
     }
     for item in &mut lower.items {
@@ -159,10 +235,7 @@ fn slice(fragment: Fragment, room: f32) -> Result<(Fragment, Fragment), RenderEr
 fn cut(items: &[Item], room: f32) -> f32 {
     let mut cut = room;
     loop {
-        let crossed = items.iter().filter_map(|item| match item {
-            Item::Text(run) => Some(extent(run.y, run.size)),
-            Item::Fill(_) | Item::Rule(_) => None,
-        });
+        let crossed = items.iter().filter_map(|item| whole(&item.shape));
         let above = crossed
             .filter(|(top, bottom)| *top < cut - 0.01 && *bottom > cut + 0.01)
             .map(|(top, _)| top)
@@ -174,71 +247,17 @@ fn cut(items: &[Item], room: f32) -> f32 {
     }
 }
 
+/// From where to where something reaches that cannot be cut.
+fn whole(shape: &Shape) -> Option<(f32, f32)> {
+    match shape {
+        Shape::Text(run) => Some(extent(run.y, run.size)),
+        Shape::Picture(area, _) | Shape::Dash(area, _) => Some((area.y, area.y + area.h)),
+        // A box around what is cut; its outline goes with its upper end.
+        Shape::Round(_) | Shape::Fill(_) | Shape::Rule(_) => None,
+    }
+}
+
 /// Where a line of text reaches to, roughly and generously.
 fn extent(baseline: f32, size: f32) -> (f32, f32) {
     (baseline - 0.95 * size, baseline + 0.25 * size)
-}
-
-impl Layout<'_> {
-    /// Writes the margin boxes of every page.
-    pub(in crate::render) fn margin_boxes(
-        &mut self,
-        pages: &mut [Page],
-        rule: &PageRule,
-        strings: &[(&str, String)],
-    ) {
-        let count = pages.len();
-        let [top, right, bottom, left] = rule.margin;
-        for (number, page) in (1usize..).zip(pages) {
-            for margin_box in &rule.boxes {
-                let mut text = String::new();
-                for content in &margin_box.content {
-                    match content {
-                        Content::Text(piece) => text.push_str(piece),
-                        Content::Page => text.push_str(&number.to_string()),
-                        Content::Pages => text.push_str(&count.to_string()),
-                        Content::Named(name) => {
-                            let named = strings.iter().find(|(known, _)| known == name);
-                            text.push_str(named.map_or("", |(_, text)| text));
-                        }
-                    }
-                }
-                let half = margin_box.size * 0.35;
-                let y = if margin_box.slot.top { top / 2.0 } else { PAGE_HEIGHT - bottom / 2.0 };
-                let (x, anchor) = match margin_box.slot.column {
-                    0 => (left, 0.0),
-                    1 => (PAGE_WIDTH / 2.0, 0.5),
-                    _ => (PAGE_WIDTH - right, 1.0),
-                };
-                let (size, color) = (margin_box.size, margin_box.color);
-                self.label(page, &Label { text: &text, x, y: y + half, size, color, anchor });
-            }
-        }
-    }
-
-    /// Writes one piece of text at a fixed place.
-    pub(in crate::render) fn label(&mut self, page: &mut Page, label: &Label<'_>) {
-        let (mut run, width) = self.text_line(label.text, label.size, false, label.color);
-        run.x = label.x - width * label.anchor;
-        run.y = label.y;
-        page.push(Item::Text(run));
-    }
-}
-
-impl Layout<'_> {
-    /// What `string-set` names; the first element that names it counts.
-    pub(in crate::render) fn named_strings(&self) -> Vec<(std::sync::Arc<str>, String)> {
-        let mut strings: Vec<(std::sync::Arc<str>, String)> = Vec::new();
-        for node in 0..self.tree.nodes.len() as u32 {
-            if self.tree.node(node).tag.is_none() {
-                continue;
-            }
-            if let Some(name) = &self.styles.style(node).string_set
-                && !strings.iter().any(|(known, _)| known == name)
-            {
-                strings.push((std::sync::Arc::clone(name), self.tree.content(node)));
-            }
-        }
-        strings
-    }
 }

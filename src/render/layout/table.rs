@@ -1,16 +1,26 @@
-//! Tables: fixed columns, rows that stay in one piece, a head that is repeated.
-//!
-//! The columns are as wide as the `col` elements or else the cells of the first
-//! row say; columns that say nothing share what is left. This is the fixed
-//! table layout of CSS 2.1 §17.5.2.1: a table of five thousand rows costs five
-//! thousand rows.
+//! Tables: rows that stay in one piece, a head and a foot that are repeated, and
+//! rows that show the running sum where a page ends within a table.
 
-use super::{Fragment, Item, Layout, decorate, flow::Flow};
+use super::{
+    Area, Fragment, Item, Layout, Shape,
+    decorate::{decorate, edge, is_round},
+    flow::{Flow, Parts, Row},
+};
 use crate::render::{
-    css::style::{Align, BOTTOM, Display, LEFT, RIGHT, Size, Style, TOP},
-    dom::NodeId,
+    css::style::{Align, BOTTOM, Display, LEFT, RIGHT, Style, TOP},
+    dom::{NodeId, Rare},
     error::RenderError,
 };
+
+/// The rows of a table by what becomes of them.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) head: Vec<NodeId>,
+    pub(super) body: Vec<NodeId>,
+    pub(super) foot: Vec<NodeId>,
+    carry_in: Option<NodeId>,
+    carry_out: Option<NodeId>,
+}
 
 impl Layout<'_> {
     /// Lays out a table as a strip for each row.
@@ -21,143 +31,199 @@ impl Layout<'_> {
         width: f32,
         flow: &mut Flow,
     ) -> Result<(), RenderError> {
-        if !width.is_finite() {
-            return Err(RenderError::template(
-                "style.css: a table in a flex row needs a width",
-                None,
-            ));
-        }
-        let (head_rows, rows) = self.rows(node)?;
-        let columns = self.columns(node, head_rows.first().or(rows.first()).copied(), width)?;
+        let rows = self.rows(node)?;
+        let columns = self.columns(node, &rows, width)?;
         let styles = self.styles;
         let style = styles.style(node);
-        if style.border[LEFT] > 0.0 || style.border[RIGHT] > 0.0 {
+        if style.border[LEFT] > 0.0 || style.border[RIGHT] > 0.0 || is_round(style) {
             self.ignored = Some("a table has no border at its sides; use td and th");
         }
-
-        let mut head = None;
-        if !head_rows.is_empty() {
-            let mut fragment = Fragment { used: width, ..Fragment::default() };
-            for row in head_rows {
-                let piece = self.row(row, &columns, style)?;
-                let height = piece.height;
-                fragment.place(piece, 0.0, fragment.height);
-                fragment.height += height;
-            }
-            decorate_edge(&mut fragment, style, width, TOP);
-            // The copies for further pages stand where the first one does.
-            let mut copy = Fragment { height: fragment.height, ..Fragment::default() };
-            copy.place(fragment.clone(), x, 0.0);
-            head = Some(flow.heads.len());
-            flow.heads.push(copy);
-            flow.push(fragment, x, None);
-            if let Some(strip) = flow.strips.last_mut() {
-                strip.keep_next = !rows.is_empty();
-            }
+        let width = columns.iter().sum();
+        let number = flow.tables.len();
+        let head = self.group(&rows.head, &columns, style)?;
+        let foot = self.group(&rows.foot, &columns, style)?;
+        let strips = flow.strips.len();
+        if let Some(head) = head.clone() {
+            flow.push(self.first(head, style, width), x);
         }
-        let last = rows.len().saturating_sub(1);
-        for (index, row) in rows.into_iter().enumerate() {
-            let mut fragment = self.row(row, &columns, style)?;
+        let mut sum = 0i64;
+        for (index, row) in rows.body.iter().enumerate() {
+            let mut fragment = self.row(*row, &columns, style)?;
             if index == 0 && head.is_none() {
-                decorate_edge(&mut fragment, style, width, TOP);
+                fragment = self.first(fragment, style, width);
             }
-            if index == last {
-                decorate_edge(&mut fragment, style, width, BOTTOM);
+            if index + 1 == rows.body.len() && foot.is_none() {
+                edge(&mut fragment.items, BOTTOM, (0.0, width, fragment.height), style);
             }
-            flow.push(fragment, x, head);
-            let keep = styles.style(row).keep_next;
+            sum = sum.saturating_add(self.amount(*row)?);
+            flow.push(fragment, x);
             if let Some(strip) = flow.strips.last_mut() {
-                strip.keep_next = keep && index != last;
+                strip.keep_next = styles.style(*row).keep_next && index + 1 < rows.body.len();
+                strip.row = Some(Row {
+                    table: number,
+                    rest: 0.0,
+                    sum,
+                    opens: index == 0 && head.is_none(),
+                });
             }
         }
+        if let Some(mut foot) = foot.clone() {
+            edge(&mut foot.items, BOTTOM, (0.0, width, foot.height), style);
+            if let Some(strip) = flow.strips[strips..].last_mut() {
+                strip.keep_next = true;
+            }
+            flow.push(foot, x);
+        }
+        self.number_rows(flow, strips, number, head.is_some(), sum);
+        let parts = Parts {
+            table: node,
+            x,
+            head: head.map(|head| self.first(head, style, width)),
+            foot,
+            carry_in: self.carry_row(rows.carry_in, &columns, style)?,
+            carry_out: self.carry_row(rows.carry_out, &columns, style)?,
+            columns,
+        };
+        flow.tables.push(parts);
         Ok(())
     }
 
-    /// The rows of the head, and all others.
-    fn rows(&mut self, table: NodeId) -> Result<(Vec<NodeId>, Vec<NodeId>), RenderError> {
-        let (mut head, mut body) = (Vec::new(), Vec::new());
-        let groups = [Display::HeadGroup, Display::RowGroup, Display::Row, Display::Column];
+    /// Tells every strip of a table where it stands in it.
+    fn number_rows(&self, flow: &mut Flow, from: usize, table: usize, headed: bool, sum: i64) {
+        let count = flow.strips.len() - from;
+        let mut rest = 0.0;
+        for (index, strip) in flow.strips[from..].iter_mut().enumerate().rev() {
+            rest += strip.fragment.height;
+            let known = strip.row.map_or(sum, |row| row.sum);
+            let opens = index == 0;
+            let sum = if opens && headed { 0 } else { known };
+            strip.row = Some(Row { table, rest, sum, opens });
+            // A head alone at the foot of a page heads nothing.
+            strip.keep_next |= opens && headed && count > 1;
+            rest += strip.before;
+        }
+    }
+
+    /// The upper border of the table over its first row.
+    fn first(&self, mut fragment: Fragment, style: &Style, width: f32) -> Fragment {
+        edge(&mut fragment.items, TOP, (0.0, width, fragment.height), style);
+        fragment
+    }
+
+    fn group(
+        &mut self,
+        rows: &[NodeId],
+        columns: &[f32],
+        style: &Style,
+    ) -> Result<Option<Fragment>, RenderError> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut fragment = Fragment { used: columns.iter().sum(), ..Fragment::default() };
+        for row in rows {
+            let piece = self.row(*row, columns, style)?;
+            let height = piece.height;
+            fragment.place(piece, 0.0, fragment.height);
+            fragment.height += height;
+        }
+        Ok(Some(fragment))
+    }
+
+    fn carry_row(
+        &mut self,
+        row: Option<NodeId>,
+        columns: &[f32],
+        style: &Style,
+    ) -> Result<Option<(NodeId, f32)>, RenderError> {
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((row, self.row(row, columns, style)?.height)))
+    }
+
+    /// A row that shows the running sum.
+    pub(super) fn carried(
+        &mut self,
+        row: NodeId,
+        parts: &Parts,
+        sum: i64,
+    ) -> Result<Fragment, RenderError> {
+        self.carry = sum;
+        let styles = self.styles;
+        let piece = self.row(row, &parts.columns, styles.style(parts.table))?;
+        let mut out = Fragment { height: piece.height, ..Fragment::default() };
+        out.place(piece, parts.x, 0.0);
+        Ok(out)
+    }
+
+    /// What a row adds to the running sum.
+    fn amount(&self, row: NodeId) -> Result<i64, RenderError> {
+        let Some(text) = self.tree.rare(row, Rare::Amount) else { return Ok(0) };
+        text.parse().map_err(|_| RenderError::html("data-amount is a whole number of minor units"))
+    }
+
+    /// The rows of a table by their groups.
+    fn rows(&mut self, table: NodeId) -> Result<Rows, RenderError> {
+        let mut rows = Rows::default();
+        let groups = [
+            Display::HeadGroup,
+            Display::RowGroup,
+            Display::FootGroup,
+            Display::Row,
+            Display::Column,
+        ];
         for child in self.parts_of(table, &groups)? {
             let style = self.styles.style(child);
-            let list = match style.display {
-                Display::Row => {
-                    body.push(child);
-                    continue;
-                }
-                Display::HeadGroup => &mut head,
-                Display::RowGroup => &mut body,
-                _ => continue,
-            };
+            let display = style.display;
+            if display == Display::Row {
+                rows.body.push(child);
+                continue;
+            }
+            if display == Display::Column {
+                continue;
+            }
             if style.is_decorated() {
                 self.ignored = Some("thead, tbody and tfoot draw nothing; use tr, td and th");
             }
-            list.extend(self.parts_of(child, &[Display::Row])?);
+            for row in self.parts_of(child, &[Display::Row])? {
+                match (self.tree.rare(row, Rare::Carry), display) {
+                    (None, Display::HeadGroup) => rows.head.push(row),
+                    (None, Display::FootGroup) => rows.foot.push(row),
+                    (None, _) => rows.body.push(row),
+                    (Some("in"), Display::HeadGroup) => rows.carry_in = Some(row),
+                    (Some("out"), Display::FootGroup) => rows.carry_out = Some(row),
+                    (Some(_), _) => {
+                        return Err(RenderError::html(
+                            "data-carry is `in` in a thead or `out` in a tfoot",
+                        ));
+                    }
+                }
+            }
         }
-        Ok((head, body))
+        Ok(rows)
     }
 
     /// The children of a part of a table; anything but these would be lost.
-    fn parts_of(&self, node: NodeId, kinds: &[Display]) -> Result<Vec<NodeId>, RenderError> {
+    pub(super) fn parts_of(
+        &self,
+        node: NodeId,
+        kinds: &[Display],
+    ) -> Result<Vec<NodeId>, RenderError> {
         let mut parts = Vec::new();
         for child in self.tree.children(node) {
             let display = self.styles.style(child).display;
             if self.tree.node(child).tag.is_none() {
                 if !self.is_blank(&[child]) {
-                    return Err(RenderError::template(
-                        "HTML: text outside of a table's cells",
-                        None,
-                    ));
+                    return Err(RenderError::html("text outside of a table's cells"));
                 }
             } else if kinds.contains(&display) {
                 parts.push(child);
             } else if display != Display::None {
-                return Err(RenderError::template("HTML: not a part of a table", None));
+                return Err(RenderError::html("not a part of a table"));
             }
         }
         Ok(parts)
     }
 
-    fn columns(
-        &self,
-        table: NodeId,
-        first_row: Option<NodeId>,
-        width: f32,
-    ) -> Result<Vec<f32>, RenderError> {
-        let mut stated: Vec<Size> = Vec::new();
-        for group in self.tree.children(table).filter(|child| self.is_column(*child)) {
-            stated.extend(
-                self.tree
-                    .children(group)
-                    .filter(|col| self.is_column(*col))
-                    .map(|col| self.styles.style(col).width),
-            );
-        }
-        if stated.is_empty() {
-            let cells = first_row.map(|row| self.parts_of(row, &[Display::Cell])).transpose()?;
-            for cell in cells.unwrap_or_default() {
-                let span = self.tree.node(cell).colspan;
-                let size = if span == 1 { self.styles.style(cell).width } else { Size::Auto };
-                stated.extend(std::iter::repeat_n(size, usize::from(span)));
-            }
-        }
-        let sizes: Vec<Option<f32>> = stated.iter().map(|size| size.within(width)).collect();
-        let taken: f32 = sizes.iter().flatten().sum();
-        let open = sizes.iter().filter(|size| size.is_none()).count();
-        if taken > width + 0.5 {
-            return Err(RenderError::template(
-                "style.css: the columns are wider than their table",
-                None,
-            ));
-        }
-        let share = if open == 0 { 0.0 } else { (width - taken) / open as f32 };
-        Ok(sizes.into_iter().map(|size| size.unwrap_or(share)).collect())
-    }
-
-    fn is_column(&self, node: NodeId) -> bool {
-        self.tree.node(node).tag.is_some() && self.styles.style(node).display == Display::Column
-    }
-
-    fn row(
+    pub(super) fn row(
         &mut self,
         row: NodeId,
         columns: &[f32],
@@ -172,49 +238,41 @@ impl Layout<'_> {
         for cell in cells {
             let span = usize::from(self.tree.node(cell).colspan);
             let own = columns.get(column..column + span).ok_or_else(|| {
-                RenderError::template("HTML: a row has more cells than its table has columns", None)
+                RenderError::html("a row has more cells than its table has columns")
             })?;
             let own: f32 = own.iter().sum();
-            pieces.push(self.block(cell, own, 0.0, false)?);
+            pieces.push(self.block(cell, own, None, false)?);
             boxes.push((x, own, styles.style(cell)));
             x += own;
             column += span;
         }
-        let tallest = pieces.iter().map(|piece| piece.height).fold(0.0, f32::max);
         let style = styles.style(row);
-        let height = tallest.max(style.min_height);
+        let tallest = pieces.iter().map(|piece| piece.height).fold(0.0, f32::max);
+        let baselines = boxes.iter().zip(&pieces).filter_map(|((_, _, style), piece)| {
+            piece.baseline.filter(|_| style.vertical_align == Align::Baseline)
+        });
+        let baseline = baselines.fold(0.0, f32::max);
+        let sunk = boxes.iter().zip(&pieces).map(|((_, _, style), piece)| match piece.baseline {
+            Some(own) if style.vertical_align == Align::Baseline => baseline - own + piece.height,
+            _ => 0.0,
+        });
+        let height = style.clamp_height(sunk.fold(tallest, f32::max)).max(tallest);
         let mut out = Fragment { height, used: width, ..Fragment::default() };
         if let Some(color) = table.background {
-            out.items.push(Item::Fill(super::Area { x: 0.0, y: 0.0, w: width, h: height, color }));
+            let area = Area { x: 0.0, y: 0.0, w: width, h: height, color };
+            out.items.push(Item::artifact(Shape::Fill(area)));
         }
         decorate(&mut out.items, &[(0.0, width, style)], height);
         decorate(&mut out.items, &boxes, height);
-        let baseline = boxes
-            .iter()
-            .zip(&pieces)
-            .filter(|((_, _, style), _)| style.vertical_align == Align::Baseline)
-            .filter_map(|(_, piece)| piece.baseline)
-            .fold(0.0, f32::max);
         for ((x, _, style), piece) in boxes.into_iter().zip(pieces) {
             let dy = match style.vertical_align {
                 Align::Center => (height - piece.height) / 2.0,
                 Align::End => height - piece.height,
                 Align::Baseline => piece.baseline.map_or(0.0, |own| baseline - own),
-                Align::Start | Align::SpaceBetween | Align::Stretch => 0.0,
+                _ => 0.0,
             };
-            out.height = out.height.max(dy + piece.height);
             out.place(piece, x, dy);
         }
         Ok(out)
-    }
-}
-
-/// The table's own upper or lower border, over the edge of a row.
-fn decorate_edge(fragment: &mut Fragment, style: &Style, width: f32, side: usize) {
-    let h = style.border[side];
-    if h > 0.0 {
-        let y = if side == TOP { 0.0 } else { fragment.height - h };
-        let color = style.border_color[side].unwrap_or(style.color);
-        fragment.items.push(Item::Rule(super::Area { x: 0.0, y, w: width, h, color }));
     }
 }

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::{Glyph, Kind, lines::break_lines};
+use super::{
+    Glyph, Kind,
+    lines::{Fit, break_lines},
+};
 
 fn glyphs(text: &str) -> Vec<Glyph> {
     text.chars()
@@ -8,7 +11,7 @@ fn glyphs(text: &str) -> Vec<Glyph> {
             base: character.into(),
             modifier: 0,
             advance: if character == '\n' { 0.0 } else { 1.0 },
-            style: 0,
+            node: 0,
             gid: 1,
             face: 0,
             kind: match character {
@@ -16,13 +19,18 @@ fn glyphs(text: &str) -> Vec<Glyph> {
                 '\n' => Kind::Break,
                 _ => Kind::Drawn,
             },
+            glued: false,
         })
         .collect()
 }
 
+fn fit(width: f32) -> Fit {
+    Fit { width, indent: 0.0, anywhere: true }
+}
+
 fn broken(text: &str, width: f32) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    break_lines(&glyphs(text), width)
+    break_lines(&glyphs(text), fit(width))
         .into_iter()
         .map(|line| characters[line].iter().collect())
         .collect()
@@ -66,7 +74,7 @@ proptest! {
     fn every_glyph_is_on_exactly_one_line(text in "[a-z 、。（「漢字1円\n]{0,80}", width in 1u8..30) {
         let characters: Vec<char> = text.chars().collect();
         let mut seen = vec![0u8; characters.len()];
-        for line in break_lines(&glyphs(&text), f32::from(width)) {
+        for line in break_lines(&glyphs(&text), fit(f32::from(width))) {
             let drawn = line.len();
             prop_assert!(drawn <= usize::from(width), "a line of {} in {}", drawn, width);
             for place in line {

@@ -30,6 +30,8 @@ fn comes_first_and_stays_inside_of_the_window() {
         data: &data,
         title: "",
         address_page: Some(&front),
+        profile: Profile::Plain,
+        attach_data: false,
     };
     let rendered = RENDERER.render(&order).unwrap();
     assert_eq!(rendered.pages, 2, "one page more");

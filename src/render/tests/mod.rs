@@ -14,7 +14,9 @@ use lopdf::{Document, dictionary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer, TemplateBundle};
+use super::{
+    AddressPage, Order, PdfLimits, Profile, RenderError, Rendered, Renderer, TemplateBundle,
+};
 use crate::domain::{document::facts, locale::Locale};
 
 static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer::bundled().unwrap());
@@ -30,6 +32,8 @@ fn render(data: &Value) -> Result<Rendered, RenderError> {
         data,
         title: "請求書 INV-2026-1121",
         address_page: None,
+        profile: Profile::Plain,
+        attach_data: false,
     };
     RENDERER.render(&order)
 }
@@ -86,6 +90,8 @@ fn the_same_order_gives_the_same_bytes_on_any_thread() {
             data: &data,
             title: "題",
             address_page: Some(&front),
+            profile: Profile::Plain,
+            attach_data: false,
         };
         RENDERER.render(&order).unwrap().pdf
     };
@@ -280,6 +286,8 @@ fn an_unknown_template_has_its_own_code() {
         data: &Value::Null,
         title: "",
         address_page: None,
+        profile: Profile::Plain,
+        attach_data: false,
     };
     assert_eq!(RENDERER.render(&order).unwrap_err().code(), "no_template", "refused");
     assert!(!RENDERER.has_template("nothing") && RENDERER.has_template("letter"), "told apart");
@@ -339,8 +347,15 @@ fn every_bundled_sample_renders_in_every_language() {
     for (name, template) in &RENDERER.templates {
         for data in &template.samples {
             for locale in [Locale::Ja, Locale::En] {
-                let order =
-                    Order { template: name, locale, data, title: "sample", address_page: None };
+                let order = Order {
+                    template: name,
+                    locale,
+                    data,
+                    title: "sample",
+                    address_page: None,
+                    profile: Profile::Plain,
+                    attach_data: false,
+                };
                 let rendered = RENDERER.render(&order).unwrap();
                 assert!(rendered.pages >= 1, "{name} {locale:?} has a page");
             }

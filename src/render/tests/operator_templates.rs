@@ -19,13 +19,14 @@ fn empty() -> Renderer {
     Renderer {
         fonts: std::sync::Arc::clone(&RENDERER.fonts),
         templates: std::collections::BTreeMap::new(),
+        version: String::new(),
     }
 }
 
 fn refused(html: &str, css: &str, schema: &str) -> (String, Option<u32>) {
     let renderer = empty();
     match renderer.with_templates(vec![bundle(html, css, schema)]) {
-        Err(RenderError::TemplateFailed { what, line }) => (what, line),
+        Err(RenderError::TemplateFailed { what, at, .. }) => (what, at.map(|at| at.line)),
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -1,0 +1,217 @@
+//! SVG: shapes and paths in plain colours become drawing operators. `usvg`
+//! reads the file and turns every shape into a path.
+
+use std::fmt::Write as _;
+
+use lopdf::dictionary;
+use usvg::tiny_skia_path::{PathSegment, Point, Transform};
+
+use super::Picture;
+
+/// The most operators of one picture.
+const MAX_OPERATORS: usize = 200_000;
+
+/// Reads an SVG file.
+pub(super) fn read(bytes: &[u8]) -> Result<Picture, String> {
+    // Neither data: nor file names lead anywhere.
+    let nothing = usvg::ImageHrefResolver {
+        resolve_data: Box::new(|_, _, _| None),
+        resolve_string: Box::new(|_, _| None),
+    };
+    let options = usvg::Options { image_href_resolver: nothing, ..usvg::Options::default() };
+    let tree = usvg::Tree::from_data(bytes, &options).map_err(|_| "not an SVG picture")?;
+    if tree.has_text_nodes() {
+        return Err("an SVG picture has no text; make it paths".to_owned());
+    }
+    let size = tree.size();
+    let mut drawing = Drawing { out: String::new(), operators: 0 };
+    drawing.group(tree.root())?;
+    let (width, height) = (size.width(), size.height());
+    let form = dictionary! {
+        "Type" => "XObject",
+        "Subtype" => "Form",
+        "BBox" => vec![0.into(), 0.into(), width.into(), height.into()],
+        // To the unit square, upright.
+        "Matrix" => vec![
+            (1.0 / width).into(), 0.into(), 0.into(), (-1.0 / height).into(), 0.into(), 1.into(),
+        ],
+        "Resources" => dictionary! {},
+    };
+    let stream = super::packed(form, drawing.out.as_bytes())?;
+    Ok(Picture { width: width * 0.75, height: height * 0.75, stream, mask: None })
+}
+
+struct Drawing {
+    out: String,
+    operators: usize,
+}
+
+impl Drawing {
+    fn group(&mut self, group: &usvg::Group) -> Result<(), String> {
+        let plain = group.clip_path().is_none()
+            && group.mask().is_none()
+            && group.filters().is_empty()
+            && group.opacity().get() >= 1.0
+            && group.blend_mode() == usvg::BlendMode::Normal;
+        if !plain {
+            return Err("an SVG picture has no clipping, masks, filters or transparency".to_owned());
+        }
+        for node in group.children() {
+            match node {
+                usvg::Node::Group(group) => self.group(group)?,
+                usvg::Node::Path(path) => self.path(path)?,
+                usvg::Node::Image(_) | usvg::Node::Text(_) => {
+                    return Err("an SVG picture has shapes and paths only".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&mut self, path: &usvg::Path) -> Result<(), String> {
+        if !path.is_visible() {
+            return Ok(());
+        }
+        self.say("q\n");
+        let fill = path
+            .fill()
+            .map(|fill| Ok::<_, String>((color(fill.paint(), fill.opacity())?, fill.rule())));
+        let fill = fill.transpose()?;
+        if let Some((rgb, _)) = &fill {
+            self.say(&format!("{rgb} rg\n"));
+        }
+        if let Some(stroke) = path.stroke() {
+            let rgb = color(stroke.paint(), stroke.opacity())?;
+            let cap = match stroke.linecap() {
+                usvg::LineCap::Butt => 0,
+                usvg::LineCap::Round => 1,
+                usvg::LineCap::Square => 2,
+            };
+            let join = match stroke.linejoin() {
+                usvg::LineJoin::Miter | usvg::LineJoin::MiterClip => 0,
+                usvg::LineJoin::Round => 1,
+                usvg::LineJoin::Bevel => 2,
+            };
+            let dashes = stroke.dasharray().unwrap_or_default();
+            let dashes: Vec<String> = dashes.iter().map(|dash| number(*dash)).collect();
+            self.say(&format!(
+                "{rgb} RG {cap} J {join} j {} M [{}] {} d\n",
+                number(stroke.miterlimit().get().max(1.0)),
+                dashes.join(" "),
+                number(stroke.dashoffset()),
+            ));
+        }
+        // The width of a stroke is in the path's own units.
+        let Transform { sx, kx, ky, sy, tx, ty } = path.abs_transform();
+        let matrix = [sx, ky, kx, sy, tx, ty].map(number).join(" ");
+        self.say(&format!("{matrix} cm\n"));
+        if let Some(stroke) = path.stroke() {
+            self.say(&format!("{} w\n", number(stroke.width().get())));
+        }
+        let mut from = Point::zero();
+        for segment in path.data().segments() {
+            from = self.segment(segment, from)?;
+        }
+        let paint = match (fill.map(|(_, rule)| rule), path.stroke()) {
+            (Some(usvg::FillRule::NonZero), Some(_)) => "B",
+            (Some(usvg::FillRule::EvenOdd), Some(_)) => "B*",
+            (Some(usvg::FillRule::NonZero), None) => "f",
+            (Some(usvg::FillRule::EvenOdd), None) => "f*",
+            (None, Some(_)) => "S",
+            (None, None) => "n",
+        };
+        self.say(&format!("{paint}\nQ\n"));
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: PathSegment, from: Point) -> Result<Point, String> {
+        self.operators = self.operators.saturating_add(1);
+        if self.operators > MAX_OPERATORS {
+            return Err("an SVG picture has at most 200,000 segments".to_owned());
+        }
+        let pair = |point: Point| format!("{} {}", number(point.x), number(point.y));
+        let third = |a: Point, b: Point| Point {
+            x: a.x + (b.x - a.x) * 2.0 / 3.0,
+            y: a.y + (b.y - a.y) * 2.0 / 3.0,
+        };
+        let (text, to) = match segment {
+            PathSegment::MoveTo(to) => (format!("{} m\n", pair(to)), to),
+            PathSegment::LineTo(to) => (format!("{} l\n", pair(to)), to),
+            PathSegment::QuadTo(control, to) => {
+                let (a, b) = (third(from, control), third(to, control));
+                (format!("{} {} {} c\n", pair(a), pair(b), pair(to)), to)
+            }
+            PathSegment::CubicTo(a, b, to) => {
+                (format!("{} {} {} c\n", pair(a), pair(b), pair(to)), to)
+            }
+            PathSegment::Close => ("h\n".to_owned(), from),
+        };
+        self.say(&text);
+        Ok(to)
+    }
+
+    fn say(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+}
+
+fn color(paint: &usvg::Paint, opacity: usvg::Opacity) -> Result<String, String> {
+    let usvg::Paint::Color(color) = paint else {
+        return Err("an SVG picture has plain colours only, no gradients".to_owned());
+    };
+    if opacity.get() < 1.0 {
+        return Err("an SVG picture has no transparency".to_owned());
+    }
+    let unit = |value: u8| number(f32::from(value) / 255.0);
+    Ok(format!("{} {} {}", unit(color.red), unit(color.green), unit(color.blue)))
+}
+
+/// A number as PDF writes it: never with an exponent.
+fn number(value: f32) -> String {
+    let mut text = String::new();
+    if write!(text, "{value:.4}").is_err() || !value.is_finite() {
+        return "0".to_owned();
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operators(svg: &str) -> String {
+        let picture = read(svg.as_bytes()).unwrap();
+        String::from_utf8(picture.stream.decompressed_content().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn shapes_become_paths() {
+        let svg = "<svg xmlns='http://www.w3.org/2000/svg' width='40' height='20'>\
+                   <rect x='1' y='2' width='3' height='4' fill='#ff0000'/>\
+                   <path d='M0 0 Q 3 0 3 3' fill='none' stroke='blue' stroke-width='2'/></svg>";
+        let text = operators(svg);
+        assert!(text.contains("1 0 0 rg") && text.contains("1 2 m"), "{text}");
+        assert!(
+            text.contains("2 w") && text.contains("2 0 3 1 3 3 c"),
+            "a quadratic curve: {text}"
+        );
+    }
+
+    #[test]
+    fn what_would_be_drawn_wrong_is_refused() {
+        let svg = |inner: &str| {
+            format!(
+                "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='4' height='4'>{inner}</svg>"
+            )
+        };
+        let cases = [
+            "<rect width='1' height='1' fill='red' opacity='0.5'/>",
+            "<linearGradient id='g'><stop offset='0' stop-color='red'/><stop offset='1'/></linearGradient><rect width='1' height='1' fill='url(#g)'/>",
+        ];
+        for inner in cases {
+            assert!(read(svg(inner).as_bytes()).is_err(), "{inner}");
+        }
+        let outside = svg("<image xlink:href='file:///etc/passwd' width='4' height='4'/>");
+        assert!(read(outside.as_bytes()).map_or(true, |picture| picture.mask.is_none()), "no file");
+    }
+}
