@@ -27,6 +27,7 @@ mod filters;
 mod finish;
 mod font;
 mod front;
+mod guard;
 mod layout;
 mod outline;
 mod paint;

@@ -1,16 +1,15 @@
 //! Templates: a bundle of files becomes something that can be rendered, or an
 //! error that its author can use.
 //!
-//! A bundle has exactly `template.html` (minijinja), `style.css`,
-//! `data.schema.json` and one or more samples `sample*.json`. Everything is
+//! A bundle has `template.html` (minijinja), `style.css`, `data.schema.json`, one or
+//! more samples `sample*.json`, and pictures and fonts of its own. Everything is
 //! checked here: tags and attributes in the source with their line, the
 //! stylesheet, the schema, and that every sample renders in every language.
 //!
 //! A template has no way to the outside: it sees its data, and no file, clock,
 //! environment or network. Its work is bounded by fuel, its output by
-//! [`MAX_HTML`]; a single expression could still build a long string in memory
-//! before it is written (`"x" * 1000000000`), which is why templates come from
-//! the operator and data from tenants, and never the other way round.
+//! [`MAX_HTML`], and its memory because it cannot say what would make a value
+//! larger ([`guard`]).
 
 use std::{
     io::{self, Write},
@@ -35,6 +34,7 @@ use super::{
     error::{At, RenderError},
     filters,
     font::{FontSet, FontSource},
+    guard,
     schema::Schema,
 };
 use crate::domain::{
@@ -272,15 +272,15 @@ fn hash(bundle: &TemplateBundle) -> String {
 }
 
 fn environment(source: &str) -> Result<Environment<'static>, RenderError> {
-    let mut environment = Environment::new();
+    let mut environment = guard::environment();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.map_err(|error| failed(&error))?);
-    environment.remove_global("range");
-    environment.remove_global("debug");
+    let syntax = syntax.map_err(|error| failed(&error))?;
+    environment.set_syntax(syntax.clone());
     filters::install(&mut environment);
+    guard::check(source, syntax, &environment)?;
     // A template lives as long as the process, and there are a handful.
     let source: &'static str = String::from(source).leak();
     environment.add_template("template.html", source).map_err(|error| failed(&error))?;
@@ -288,7 +288,7 @@ fn environment(source: &str) -> Result<Environment<'static>, RenderError> {
 }
 
 /// The kind and the line, never the detail: a detail may quote the data.
-fn failed(error: &minijinja::Error) -> RenderError {
+pub(super) fn failed(error: &minijinja::Error) -> RenderError {
     let line = error.line().and_then(|line| u32::try_from(line).ok());
     let at = line.map(|line| At { line, column: 1 });
     RenderError::template("template.html", error.kind().to_string(), at)

@@ -104,6 +104,9 @@ fn the_address_page_goes_in_front_and_every_page_gets_its_mark() {
         let forms = resources.unwrap().get(b"XObject").unwrap().as_dict().unwrap();
         let form = document.dereference(forms.get(b"KakitomePiece").unwrap()).unwrap().1;
         let text = form.as_stream().unwrap().decompressed_content().unwrap();
-        assert!(String::from_utf8_lossy(&text).to_uppercase().contains("TJ"), "page {number} has its mark");
+        assert!(
+            String::from_utf8_lossy(&text).to_uppercase().contains("TJ"),
+            "page {number} has its mark"
+        );
     }
 }
