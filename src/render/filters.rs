@@ -20,6 +20,7 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("amount", amount);
     environment.add_filter("money", money);
     environment.add_filter("number", number);
+    environment.add_filter("price", price);
     environment.add_filter("percent", percent);
     environment.add_filter("lacks_honorific", lacks_honorific);
     environment.add_filter("honorific", honorific);
@@ -132,6 +133,18 @@ fn number(state: &State<'_, '_>, text: String) -> String {
     }
 }
 
+/// As `number`, with at least as many decimals as the document's currency has:
+/// `1,850.00`, or `0.145`.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja asks for")]
+fn price(state: &State<'_, '_>, text: String) -> Result<String, Error> {
+    let decimals = match coin(state, None)?.decimals() {
+        0 => return Ok(number(state, text)),
+        decimals => usize::try_from(decimals).map_err(|_| invalid("unknown currency"))?,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    Ok(number(state, format!("{whole}.{fraction:0<decimals$}")))
+}
+
 /// Hundredths of a percent: `10%`, or `2.5%`.
 fn percent(basis_points: u32) -> String {
     format!("{}%", view::percent(basis_points))
@@ -188,6 +201,8 @@ mod tests {
             ("{{ -1234|yen }}", "△1,234", "−1,234"),
             ("{{ '-1234.50'|number }}", "△1,234.50", "−1,234.50"),
             ("{{ '株式会社甲'|honorific }}{{ '山田'|honorific }}", "御中様", "御中様"),
+            ("{{ '1850'|price }} {{ '0.145'|price }}", "1,850 0.145", "1,850.00 0.145"),
+            ("{{ '-1.5'|price }}", "△1.5", "−1.50"),
             ("{{ 250|percent }}", "2.5%", "2.5%"),
             ("{{ '2026-03-01'|date }}", "2026年3月1日", "1 March 2026"),
             ("{{ '2026-03-01'|date('short') }}", "2026/03/01", "1 Mar 2026"),

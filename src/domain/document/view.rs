@@ -27,6 +27,8 @@ pub struct View {
     pub inclusive: bool,
     /// Whether lines have amounts.
     pub priced: bool,
+    /// Whether any line has a quantity or a unit price.
+    pub counted: bool,
     /// Whether taxes are spoken of.
     pub taxed: bool,
     /// One for each line of the data.
@@ -134,6 +136,10 @@ impl Bill {
             currency: self.currency.code(),
             inclusive: self.prices == Prices::Inclusive,
             priced,
+            counted: self
+                .lines
+                .iter()
+                .any(|line| line.quantity.is_some() || line.unit_price.is_some()),
             taxed: pricing == Pricing::Taxed,
             lines: self.line_views(&sums, &rates),
             marked: rates.iter().filter(|rate| !rate.mark.ja.is_empty()).cloned().collect(),

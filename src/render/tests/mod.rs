@@ -3,6 +3,7 @@
 
 mod address_page;
 mod adopted;
+mod documents;
 mod operator_templates;
 
 use std::{
@@ -283,7 +284,21 @@ fn an_unknown_template_has_its_own_code() {
     };
     assert_eq!(RENDERER.render(&order).unwrap_err().code(), "no_template", "refused");
     assert!(!RENDERER.has_template("nothing") && RENDERER.has_template("letter"), "told apart");
-    assert_eq!(RENDERER.template_names(), ["invoice", "letter"], "all");
+    assert_eq!(
+        RENDERER.template_names(),
+        [
+            "delivery-note",
+            "dunning-letter",
+            "invoice",
+            "letter",
+            "payment-notice",
+            "quotation",
+            "receipt",
+            "return-invoice",
+            "simplified-invoice",
+        ],
+        "all"
+    );
 }
 
 /// A PDF of one empty page with more entries in its catalogue.
