@@ -75,7 +75,7 @@ fn take_in(body: &[u8]) -> Result<CheckedJob, Refused> {
         legacy_jp_addresses: true,
         now: noon(),
         link_days_max: 31,
-        has_template: &|name| name == "invoice",
+        has_template: &|name| matches!(name, "invoice" | "receipt"),
         facts: facts.as_ref(),
     };
     check(job, &context)

@@ -27,7 +27,7 @@ impl Fixed {
             pdf: self.0.clone().into(),
             pages: 1,
             template: "fixed@0000000000000000".into(),
-            renderer: "fixed",
+            renderer: "fixed".into(),
         }
     }
 }

@@ -99,6 +99,9 @@ refusals! {
     EvidenceMismatch "evidence_mismatch" 422
         "A value in `evidence` differs from what the document itself says; the path names it."
         "Correct one of the two, or leave the field out: it is taken from the document."
+    StampDutyRequired "stamp_duty_required" 422
+        "A receipt for 50,000 yen or more needs a revenue stamp on paper, and no print partner can put one on."
+        "Send it by mail: no duty is due on what is not on paper. Or state the tax office in `stamp_approved_by`."
     WrongTenant "wrong_tenant" 403
         "The body names another tenant than the one that is logged in."
         "Send with the right account, or leave `tenant` out. The security log has an entry."

@@ -190,7 +190,10 @@ impl Guard<'_> {
             Expr::Call(call) => no("there are no functions to call", call.span()),
             Expr::List(list) => constants(&list.items, list.span()),
             Expr::Tuple(tuple) => constants(&tuple.items, tuple.span()),
-            Expr::Map(map) => no("there are no map literals", map.span()),
+            Expr::Map(map) => {
+                constants(&map.keys, map.span())?;
+                constants(&map.values, map.span())
+            }
         }
     }
 
@@ -240,7 +243,7 @@ fn constants(items: &[Expr<'_>], span: Span) -> Checked {
     if items.iter().all(|item| matches!(item, Expr::Const(_))) {
         Ok(())
     } else {
-        no("a list literal holds constants only", span)
+        no("a list or a map holds constants only", span)
     }
 }
 

@@ -189,8 +189,15 @@ impl Renderer {
             fonts.add(source).map_err(|what| RenderError::template(file, what, None))?;
         }
         let bundles = bundled! {
-            "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "delivery-note": "template.html", "style.css", "data.schema.json", "sample.json", "sample.bare.json", "sample.en.json";
+            "dunning-letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.final.json", "sample.second.json";
+            "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.eur.json", "sample.long.json", "sample.usd.json";
             "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "payment-notice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "quotation": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "receipt": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.paper.json";
+            "return-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
+            "simplified-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
         };
         let version = format!("{RENDERER} fonts/{}", fonts.version());
         let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new(), version };

@@ -38,12 +38,7 @@ use super::{
     schema::Schema,
 };
 use crate::domain::{
-    document::{
-        self,
-        invoice::Invoice,
-        money::{Decimal, Prices},
-        registration::RegistrationNumber,
-    },
+    document::{self, Kind},
     locale::Locale,
 };
 
@@ -77,7 +72,7 @@ pub(super) struct Template {
     pub(super) assets: Assets,
     schema: Schema,
     environment: Environment<'static>,
-    invoice: bool,
+    kind: Option<Kind>,
 }
 
 impl Template {
@@ -140,7 +135,7 @@ impl Template {
             assets,
             schema,
             environment: environment(source)?,
-            invoice: document::is_invoice(name),
+            kind: Kind::of(name),
         })
     }
 
@@ -152,10 +147,14 @@ impl Template {
         title: &str,
     ) -> Result<Zeroizing<String>, RenderError> {
         self.schema.check(data)?;
-        let totals = if self.invoice { totals(data)? } else { Value::Null };
+        let reading = match (self.kind, data) {
+            (Some(kind), Value::Object(data)) => document::read(kind, data)?,
+            _ => None,
+        };
+        let computed = reading.map(|reading| reading.view);
         let context = context! {
             d => Serde(data),
-            t => Serde(&totals),
+            t => Serde(&computed),
             locale => locale.tag(),
             ja => locale == Locale::Ja,
             title => title,
@@ -351,47 +350,4 @@ fn without_expressions(source: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// What an invoice comes to, for its template.
-fn totals(data: &Value) -> Result<Value, RenderError> {
-    let invoice = Invoice::read(data)?;
-    let totals = invoice.totals()?;
-    let rates: Vec<Value> = totals
-        .rates
-        .iter()
-        .map(|rate| {
-            serde_json::json!({
-                "class": rate.class.word(),
-                "rate": percent(rate.basis_points),
-                "base": rate.base,
-                "tax": rate.tax,
-            })
-        })
-        .collect();
-    let lines: Vec<Value> = invoice
-        .lines
-        .iter()
-        .zip(&totals.amounts)
-        .map(|(line, amount)| {
-            let rate = line.tax_rate.and_then(Decimal::basis_points).map(percent);
-            serde_json::json!({ "class": line.tax_class.word(), "rate": rate, "amount": amount })
-        })
-        .collect();
-    let number = invoice.issuer.registration_number.as_deref().and_then(RegistrationNumber::parse);
-    Ok(serde_json::json!({
-        "lines": lines,
-        "rates": rates,
-        "net": totals.net,
-        "tax": totals.tax,
-        "total": totals.total,
-        "inclusive": invoice.prices == Prices::Inclusive,
-        "registration_number": number.as_ref().map(RegistrationNumber::as_str),
-    }))
-}
-
-/// `10`, or `2.5`.
-fn percent(basis_points: u32) -> String {
-    let (whole, part) = (basis_points.div_euclid(100), basis_points.rem_euclid(100));
-    format!("{whole}.{part:02}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -87,7 +87,12 @@ impl Sheet {
         let number = order.data["number"].as_str().unwrap_or_default();
         assert!(!number.ends_with("13"), "a job that ends its worker");
         let pdf = format!("%PDF-1.7 {number} canary-document").into_bytes();
-        Ok(Rendered { pdf: pdf.into(), pages: 1, template: "sheet@0".into(), renderer: "sheet" })
+        Ok(Rendered {
+            pdf: pdf.into(),
+            pages: 1,
+            template: "sheet@0".into(),
+            renderer: "sheet".into(),
+        })
     }
 }
 

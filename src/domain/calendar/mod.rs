@@ -3,5 +3,6 @@
 
 pub mod cutoff;
 pub mod durations;
+pub mod era;
 pub mod holidays;
 pub mod retention;

@@ -28,6 +28,23 @@ impl RegistrationNumber {
         fits.then_some(Self(plain))
     }
 
+    /// Whether a text holds something that a reader would take for such a number.
+    pub fn is_in(text: &str) -> bool {
+        if text.bytes().filter(u8::is_ascii_digit).count() < 13 && text.is_ascii() {
+            return false;
+        }
+        let plain: Vec<char> = text
+            .nfkc()
+            .filter(|character| {
+                !matches!(character, ' ' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+            })
+            .collect();
+        plain.windows(14).any(|window| {
+            let (head, digits) = window.split_at(1);
+            matches!(head, ['T' | 't']) && digits.iter().all(char::is_ascii_digit)
+        })
+    }
+
     /// The number as it is printed, without spaces or hyphens.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,6 +85,17 @@ mod tests {
                 "format" => assert!(number.is_none(), "{row}: is refused"),
                 _ => assert!(valid, "{row}: is valid"),
             }
+        }
+    }
+
+    #[test]
+    fn a_number_hidden_in_a_text_is_found() {
+        for text in ["登録番号：T7000012050002", "Ｔ７０００-0120-5000-2です", "x T 7000012050002"]
+        {
+            assert!(RegistrationNumber::is_in(text), "{text}");
+        }
+        for text in ["T700001205000", "電話 03-0000-0000", "7000012050002", "", "T"] {
+            assert!(!RegistrationNumber::is_in(text), "{text}");
         }
     }
 }

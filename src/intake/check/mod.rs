@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::domain::{
     calendar::durations::parse_duration,
     checked::{CheckedJob, CheckedLink, CheckedRecipient},
+    document::needs_stamp,
     evidence::{DocumentFacts, Evidence},
     ids::TenantId,
     job::{
@@ -72,6 +73,7 @@ pub fn check(job: SendJob, context: &CheckContext<'_>) -> Result<CheckedJob, Ref
         return Err(Refusal::BadField.at("key"));
     }
     let filename = check_document(&job.document, context)?;
+    check_stamp_duty(&job.document, job.channel)?;
     let recipient = check_recipient(&job.recipient, job.channel, context)?;
     let link = check_link(job.link.as_ref(), job.channel, context.link_days_max)?;
     let send_at = check_send_at(job.send_at.as_deref(), context.now)?;
@@ -108,6 +110,20 @@ fn is_template_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+}
+
+/// Nobody can put a revenue stamp on a letter that a partner prints.
+fn check_stamp_duty(document: &Document, channel: Channel) -> Result<(), Refused> {
+    match (document, channel) {
+        (Document::Template { template, data, .. }, Channel::Post)
+            if needs_stamp(template, data) =>
+        {
+            Err(Refusal::StampDutyRequired.at("channel"))
+        }
+        (Document::Template { .. } | Document::Pdf { .. }, Channel::Post | Channel::Email) => {
+            Ok(())
+        }
+    }
 }
 
 fn check_document(document: &Document, context: &CheckContext<'_>) -> Result<String, Refused> {

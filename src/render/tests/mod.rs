@@ -3,6 +3,8 @@
 
 mod address_page;
 mod adopted;
+mod documents;
+mod features;
 mod operator_templates;
 
 use std::{
@@ -291,7 +293,21 @@ fn an_unknown_template_has_its_own_code() {
     };
     assert_eq!(RENDERER.render(&order).unwrap_err().code(), "no_template", "refused");
     assert!(!RENDERER.has_template("nothing") && RENDERER.has_template("letter"), "told apart");
-    assert_eq!(RENDERER.template_names(), ["invoice", "letter"], "all");
+    assert_eq!(
+        RENDERER.template_names(),
+        [
+            "delivery-note",
+            "dunning-letter",
+            "invoice",
+            "letter",
+            "payment-notice",
+            "quotation",
+            "receipt",
+            "return-invoice",
+            "simplified-invoice",
+        ],
+        "all"
+    );
 }
 
 /// A PDF of one empty page with more entries in its catalogue.

@@ -59,7 +59,7 @@ fn are_checked_when_they_are_registered() {
             "<html><body>{% for x in [1] %}{% include 'other' %}{% endfor %}</body></html>",
             "",
             SCHEMA,
-            "not found",
+            "no `include`",
             Some(1),
         ),
     ];
@@ -75,12 +75,15 @@ fn are_checked_when_they_are_registered() {
 
 #[test]
 fn cannot_run_or_grow_without_end() {
-    let endless = "<html><body>{% for a in 'x' * 3000 %}{% for b in 'x' * 3000 %}{% for c in 'x' * 3000 %}{% endfor %}{% endfor %}{% endfor %}</body></html>";
-    let (what, _) = refused(endless, "", SCHEMA);
+    let long = "x".repeat(3_000);
+    let endless = format!(
+        "<html><body>{{% for a in '{long}' %}}{{% for b in '{long}' %}}{{% for c in '{long}' %}}{{% endfor %}}{{% endfor %}}{{% endfor %}}</body></html>"
+    );
+    let (what, _) = refused(&endless, "", SCHEMA);
     assert!(what.contains("fuel"), "{what}");
-    let huge = "<html><body>{% for a in 'x' * 3000 %}{{ 'x' * 3000 }}{% endfor %}</body></html>";
+    let huge = format!("<html><body>{{% for a in '{long}' %}}{long}{{% endfor %}}</body></html>");
     let renderer = empty();
-    let error = renderer.with_templates(vec![bundle(huge, "", SCHEMA)]).unwrap_err();
+    let error = renderer.with_templates(vec![bundle(&huge, "", SCHEMA)]).unwrap_err();
     assert_eq!(error.code(), "too_large", "{error}");
 }
 
