@@ -1,6 +1,9 @@
 //! Opens what the configuration names and puts the office together.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -22,7 +25,7 @@ use crate::{
     },
     domain::ids::Epoch,
     entropy::Entropy,
-    render::{Renderer, TemplateBundle},
+    render::{FontSource, Renderer, TemplateBundle},
     retention::Witness,
     store::{
         Db, DbOptions,
@@ -199,9 +202,31 @@ pub fn journals(config: &Config) -> PathBuf {
     config.office.state_dir.join("journal")
 }
 
-/// The bundled renderer, with the operator's templates.
+/// The operator's fonts, in the order of their file names.
+fn fonts(dir: &Path) -> anyhow::Result<Vec<FontSource>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "ttf") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| {
+            let bytes = std::fs::read(&file)?;
+            FontSource::read(bytes)
+                .with_context(|| format!("{} is not a TrueType font", file.display()))
+        })
+        .collect()
+}
+
+/// The bundled renderer, with the operator's fonts and templates.
 pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
-    let renderer = Renderer::bundled().context("the bundled templates do not load")?;
+    let fonts = config.office.fonts_dir.as_deref().map(fonts).transpose()?.unwrap_or_default();
+    let renderer = Renderer::with_fonts(&fonts).context("fonts and bundled templates")?;
     let Some(dir) = &config.office.templates_dir else { return Ok(renderer) };
     let mut bundles = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {

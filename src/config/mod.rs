@@ -67,6 +67,8 @@ pub struct Office {
     pub state_dir: PathBuf,
     /// Operator templates, one folder each, beside the bundled ones.
     pub templates_dir: Option<PathBuf>,
+    /// TrueType fonts (`*.ttf`) that are asked for a glyph after the bundled ones.
+    pub fonts_dir: Option<PathBuf>,
     /// What this process does, unless `--role` says otherwise.
     pub roles: Vec<Role>,
     /// `json` or `text` logs.
@@ -461,6 +463,7 @@ impl Default for Office {
             public_url: "http://127.0.0.1:8080".into(),
             state_dir: "/var/lib/kakitome".into(),
             templates_dir: None,
+            fonts_dir: None,
             roles: Role::ALL.to_vec(),
             log_format: LogFormat::Json,
             trusted_proxies: Vec::new(),

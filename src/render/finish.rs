@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::{
     archive,
     error::RenderError,
-    font::{CLUSTER, face::Face},
+    font::{CLUSTER, Source, face::Face},
     layout::{Layout, pages::Page},
     outline,
     paint::{Drawn, picture_name},
@@ -241,7 +241,13 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
          /CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n\
          1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n",
     );
-    let mut codes = (0u16..).zip(&used.sources).skip(1).peekable();
+    let cluster = |source: &Source| {
+        let number = source.modifier.checked_sub(CLUSTER);
+        number.and_then(|number| clusters.get(number as usize)).map(String::as_str)
+    };
+    // A glyph that only completes another stands for no text.
+    let texts = (0u16..).zip(&used.sources).skip(1).filter(|(_, one)| cluster(one) != Some(""));
+    let mut codes = texts.peekable();
     while codes.peek().is_some() {
         let block: Vec<_> = codes.by_ref().take(100).collect();
         out.push_str(&block.len().to_string());
@@ -250,16 +256,12 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
             push_hex(&mut out, code);
             out.push(' ');
             out.push('<');
-            let cluster = source
-                .modifier
-                .checked_sub(CLUSTER)
-                .and_then(|number| clusters.get(number as usize));
             let push = |character: char| {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     push_digits(&mut out, *unit);
                 }
             };
-            match cluster {
+            match cluster(source) {
                 Some(text) => text.chars().for_each(push),
                 None => {
                     let text = [source.base, source.modifier];

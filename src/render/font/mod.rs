@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use face::{Face, FontFile};
 use shape::Shaped;
+use skrifa::{MetadataProvider as _, string::StringId};
 use unicode_normalization::char::{compose, is_combining_mark};
 
 /// The number of a family in its [`FontSet`]: 0 is Noto Sans JP, 1 BIZ
@@ -50,6 +51,20 @@ pub struct FontSource {
     pub bold: bool,
     /// The file: TrueType outlines.
     pub bytes: Arc<Vec<u8>>,
+}
+
+impl FontSource {
+    /// A font file with the family and the weight that it states itself; `None`
+    /// if it cannot be read.
+    pub fn read(bytes: Vec<u8>) -> Option<Self> {
+        let font = skrifa::FontRef::new(&bytes).ok()?;
+        let names = [StringId::TYPOGRAPHIC_FAMILY_NAME, StringId::FAMILY_NAME];
+        let family = names.into_iter().find_map(|id| {
+            font.localized_strings(id).english_or_first().map(|name| name.to_string())
+        })?;
+        let bold = font.attributes().weight.value() >= 600.0;
+        Some(Self { family, bold, bytes: Arc::new(bytes) })
+    }
 }
 
 impl std::fmt::Debug for FontSource {

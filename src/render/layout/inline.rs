@@ -273,8 +273,7 @@ impl Layout<'_> {
             // The first glyph of a cluster stands for its text, the others for none.
             let first = last.replace(shaped.cluster) != Some(shaped.cluster);
             let base = cluster.chars().next().map_or(0, u32::from);
-            let modifier = CLUSTER | self.clusters.len() as u32;
-            self.clusters.push(if first { cluster.to_owned() } else { String::new() });
+            let modifier = CLUSTER | self.cluster(if first { cluster } else { "" });
             if shaped.dx != 0.0 || shaped.dy != 0.0 {
                 let offset = (shaped.dx * font.size, shaped.dy * font.size);
                 self.offsets.insert(self.glyphs.len() as u32, offset);
@@ -290,6 +289,17 @@ impl Layout<'_> {
                 glued: font.glued,
             });
         }
+    }
+
+    /// The number of a text that several glyphs stand for.
+    fn cluster(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.cluster_numbers.get(text) {
+            return *known;
+        }
+        let number = self.clusters.len() as u32;
+        self.clusters.push(text.to_owned());
+        self.cluster_numbers.insert(text.to_owned(), number);
+        number
     }
 
     fn hard_break(&mut self, node: NodeId, gather: &mut Gather) {

@@ -202,6 +202,7 @@ pub(super) struct Layout<'a> {
     pub(super) glyphs: Vec<Glyph>,
     /// Texts that several glyphs stand for together.
     pub(super) clusters: Vec<String>,
+    cluster_numbers: HashMap<String, u32>,
     /// Glyphs that stand beside their place, in points; upwards is positive.
     pub(super) offsets: HashMap<u32, (f32, f32)>,
     /// Boxes that stand on a line.
@@ -247,6 +248,7 @@ impl<'a> Layout<'a> {
             styles,
             glyphs: Vec::with_capacity(4 * tree.nodes.len()),
             clusters: Vec::new(),
+            cluster_numbers: HashMap::new(),
             offsets: HashMap::new(),
             objects: Vec::new(),
             missing: Vec::new(),
