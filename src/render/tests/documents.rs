@@ -92,6 +92,44 @@ fn every_field_of_every_sample_can_be_read_in_every_language() {
     }
 }
 
+/// The dates of the data: each must be on the page in one of its forms.
+fn dates(data: &Value, out: &mut Vec<chrono::NaiveDate>) {
+    let mut all = Vec::new();
+    strings(data, &mut all);
+    let days = all.iter().filter(|text| text.len() == 10);
+    out.extend(days.flat_map(|text| text.parse::<chrono::NaiveDate>()));
+}
+
+#[test]
+fn every_date_of_every_sample_can_be_read_in_every_language() {
+    use chrono::Datelike as _;
+    for kind in Kind::ALL {
+        for sample in samples(kind.word()) {
+            let data = json_of(kind.word(), &sample);
+            let mut all = Vec::new();
+            dates(&data, &mut all);
+            assert!(!all.is_empty(), "{kind:?} has a date");
+            for locale in [Locale::Ja, Locale::En] {
+                let page = page(kind.word(), locale, &data);
+                for date in &all {
+                    let (year, month, day) = (date.year(), date.month(), date.day());
+                    let forms = match locale {
+                        Locale::Ja => [
+                            format!("{year}年{month}月{day}日"),
+                            format!("{year}/{month:02}/{day:02}"),
+                            crate::domain::calendar::era::long(*date),
+                        ],
+                        Locale::En => ["%-d%B%Y", "%-d%b%Y", "%-d%B%Y"]
+                            .map(|form| date.format(form).to_string()),
+                    };
+                    let there = forms.iter().any(|form| page.contains(form));
+                    assert!(there, "{kind:?} {sample} {locale:?}: {date}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_sample_comes_to_the_sum_that_is_kept_as_evidence() {
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Letter) {
@@ -167,6 +205,20 @@ fn templates_do_nothing_whose_memory_has_no_bound() {
         for tag in tags {
             let tag = tag.split(['}', '%']).next().unwrap();
             assert!(!tag.contains('*') || tag.contains('"'), "{kind:?} multiplies: {tag}");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_printed_as_it_was_written() {
+    for row in include_str!("../../../tests/vectors/name_normalisation.tsv").lines().skip(1) {
+        let name = row.split('\t').next().unwrap();
+        let mut data = sample();
+        data["recipient"] = json!({"name": format!("始{name}終")});
+        match attempt("invoice", Locale::Ja, &data) {
+            // Neither NFC nor NFKC: 神 (U+FA19) does not become 神 (U+795E).
+            Ok(page) => assert!(page.contains(&format!("始{name}終")), "{row}: {page}"),
+            Err(error) => assert_eq!(error.code(), "glyph_missing", "{row}"),
         }
     }
 }
