@@ -196,7 +196,7 @@ impl Render {
             }
         }
         let theirs = bundle.files.iter().filter(|(name, _)| {
-            !name.ends_with(".json") && name != "template.html" && name != "index.html"
+            name.strip_suffix(".json").is_none() && name != "template.html" && name != "index.html"
         });
         for (name, bytes) in theirs {
             let file = dir.join(name);

@@ -26,7 +26,7 @@ pub struct Fault {
     /// The language it happened in, where that matters.
     pub locale: Option<&'static str>,
     /// The line, for a person to look at.
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<Box<Excerpt>>,
 }
 
 /// A line of a file, cut if it is long.
@@ -102,29 +102,25 @@ impl Fault {
         (sample, bytes): (&str, &[u8]),
     ) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let mut fault = match error {
-            RenderError::BadDocumentData { field, .. } | RenderError::TotalMismatch { field } => {
-                Self::at(error, sample, &text, place::field(&text, field))
-            }
-            RenderError::GlyphMissing(codes) => {
-                let missing = codes.first().copied().and_then(char::from_u32);
-                let files = bundle.files.iter().map(|(file, _)| file.as_str());
-                // The sample first: that is where names come from.
-                let of_template = files
-                    .filter(|file| *file == "template.html")
-                    .filter_map(|file| Some((file, text_of(bundle, file)?)));
-                std::iter::once((sample, &*text))
-                    .chain(of_template)
-                    .find_map(|(file, text)| {
-                        Some(Self::at(error, file, text, text.find(missing?)?))
-                    })
-                    .unwrap_or_else(|| Self::whole(error, sample))
-            }
-            _ if parts(error).0.is_some() => Self::of_template(error, bundle),
-            _ => Self::whole(error, sample),
+        let mut fault = if let RenderError::BadDocumentData { field, .. }
+        | RenderError::TotalMismatch { field } = error
+        {
+            Self::at(error, sample, &text, place::field(&text, field))
+        } else if let RenderError::GlyphMissing(codes) = error {
+            let missing = codes.first().copied().and_then(char::from_u32);
+            // The sample first: that is where names come from.
+            let template = text_of(bundle, "template.html").unwrap_or_default();
+            [(sample, &*text), ("template.html", template)]
+                .into_iter()
+                .find_map(|(file, text)| Some(Self::at(error, file, text, text.find(missing?)?)))
+                .unwrap_or_else(|| Self::whole(error, sample))
+        } else if parts(error).0.is_some() {
+            Self::of_template(error, bundle)
+        } else {
+            Self::whole(error, sample)
         };
         if fault.file.as_deref() != Some(sample) {
-            fault.what.push_str(&format!(", with {sample}"));
+            fault.what = format!("{}, with {sample}", fault.what);
         }
         fault
     }
@@ -150,12 +146,12 @@ impl Fault {
 
 /// The file, the words, the line and the column.
 fn parts(error: &RenderError) -> (Option<String>, String, Option<u32>, Option<u32>) {
-    match error {
-        RenderError::TemplateFailed { what, line } => match what.split_once(": ") {
-            Some((file, what)) => (Some(file.to_owned()), what.to_owned(), *line, None),
-            None => (None, what.clone(), *line, None),
-        },
-        other => (None, other.to_string(), None, None),
+    let RenderError::TemplateFailed { what, line } = error else {
+        return (None, error.to_string(), None, None);
+    };
+    match what.split_once(": ") {
+        Some((file, what)) => (Some(file.to_owned()), what.to_owned(), *line, None),
+        None => (None, what.clone(), *line, None),
     }
 }
 
@@ -166,7 +162,7 @@ fn text_of<'a>(bundle: &'a TemplateBundle, wanted: &str) -> Option<&'a str> {
 
 impl Excerpt {
     /// Without a column the first word of the line is meant.
-    fn of(text: &str, line: u32, column: Option<u32>) -> Option<Self> {
+    fn of(text: &str, line: u32, column: Option<u32>) -> Option<Box<Self>> {
         let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
         let line = text.lines().nth(index(line))?;
         let first = line.chars().take_while(|character| character.is_whitespace()).count();
@@ -178,7 +174,7 @@ impl Excerpt {
         let text = format!("{left}{window}{right}").replace('\t', " ");
         let before = left.chars().count().saturating_add(column.saturating_sub(skipped));
         let before = text.chars().take(before).map(columns).sum();
-        Some(Self { text, before })
+        Some(Box::new(Self { text, before }))
     }
 }
 

@@ -119,14 +119,16 @@ pub fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Reads a template's files. What editors leave beside them (`.style.css.swp`,
-/// `style.css~`) is not part of a template.
+/// `style.css~`) and pictures to compare with (`golden.*`) are not part of a
+/// template.
 pub fn read_folder(folder: &Path, name: String) -> anyhow::Result<TemplateBundle> {
     let reading = || format!("reading {}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        if file.starts_with('.') || file.ends_with('~') || !entry.path().is_file() {
+        let beside = file.starts_with('.') || file.ends_with('~') || file.starts_with("golden.");
+        if beside || !entry.path().is_file() {
             continue;
         }
         anyhow::ensure!(
@@ -233,5 +235,5 @@ fn name_languages(results: &mut [Result<Rendered, Fault>; 2]) {
 
 /// `sample.json`, `sample.en.json` and so on.
 pub fn is_sample(file: &str) -> bool {
-    file.strip_prefix("sample").is_some_and(|rest| rest.ends_with(".json"))
+    file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
 }

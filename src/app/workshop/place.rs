@@ -85,9 +85,8 @@ impl<'a> Scanner<'a> {
                     continue;
                 }
                 b'{' | b'[' => depth = depth.saturating_add(1),
-                b'}' | b']' if depth == 0 => return,
+                b'}' | b']' | b',' if depth == 0 => return,
                 b'}' | b']' => depth = depth.saturating_sub(1),
-                b',' if depth == 0 => return,
                 _ => {}
             }
             self.step();

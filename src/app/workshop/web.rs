@@ -63,7 +63,7 @@ pub(super) fn router(desk: Desk) -> anyhow::Result<Router> {
     templates.add_template("page", include_str!("../../../templates/workshop/preview.html"))?;
     let page = Arc::new(templates);
     let guarded = Router::new()
-        .route("/{token}/", get(move |desk: State<Desk>| show(desk, Arc::clone(&page))))
+        .route("/{token}/", get(async move |desk: State<Desk>| show(&desk, &page)))
         .route("/{token}/state", get(state))
         .route("/{token}/document.pdf", get(document))
         .route("/{token}/pages/{number}", get(drawn))
@@ -95,7 +95,7 @@ async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Respon
     answer
 }
 
-async fn show(State(desk): State<Desk>, page: Arc<Environment<'static>>) -> Response {
+fn show(desk: &Desk, page: &Environment<'static>) -> Response {
     let Ok(nonce) = desk.entropy.array::<16>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

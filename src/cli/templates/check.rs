@@ -139,7 +139,7 @@ mod tests {
             line: Some(12),
             column: Some(3),
             locale: None,
-            excerpt: Some(Excerpt { text: "  colr: red;".into(), before: 2 }),
+            excerpt: Some(Box::new(Excerpt { text: "  colr: red;".into(), before: 2 })),
         };
         let line = "here/acme/style.css:12:3: template_failed: unknown property `colr`";
         assert_eq!(shown(&source, &fault, false), line);
