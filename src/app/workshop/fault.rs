@@ -146,13 +146,15 @@ impl Fault {
 
 /// The file, the words, the line and the column.
 fn parts(error: &RenderError) -> (Option<String>, String, Option<u32>, Option<u32>) {
-    let RenderError::TemplateFailed { what, line } = error else {
+    let RenderError::TemplateFailed { file, what, at } = error else {
         return (None, error.to_string(), None, None);
     };
-    match what.split_once(": ") {
-        Some((file, what)) => (Some(file.to_owned()), what.to_owned(), *line, None),
-        None => (None, what.clone(), *line, None),
-    }
+    // What the template wrote is nowhere to be looked at, but it comes from there.
+    let (file, what) = match &**file {
+        "HTML" => ("template.html", format!("in the HTML that it writes: {what}")),
+        file => (file, what.clone()),
+    };
+    (Some(file.to_owned()), what, at.map(|at| at.line), at.map(|at| at.column))
 }
 
 fn text_of<'a>(bundle: &'a TemplateBundle, wanted: &str) -> Option<&'a str> {
