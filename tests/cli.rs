@@ -7,6 +7,8 @@ mod desk;
 mod office;
 #[path = "cli/sending.rs"]
 mod sending;
+#[path = "cli/templates.rs"]
+mod templates;
 
 use std::{
     fs,

@@ -13,6 +13,7 @@ use super::{
     metrics::Metrics,
     office::{LeaseWatch, Office, Press, Queues},
     steps::suspects::Suspects,
+    workshop,
 };
 use crate::{
     blobs::Blobs,
@@ -25,7 +26,7 @@ use crate::{
     },
     domain::ids::Epoch,
     entropy::Entropy,
-    render::{FontSource, Renderer, TemplateBundle},
+    render::{FontSource, Renderer},
     retention::Witness,
     store::{
         Db, DbOptions,
@@ -228,24 +229,15 @@ pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
     let fonts = config.office.fonts_dir.as_deref().map(fonts).transpose()?.unwrap_or_default();
     let renderer = Renderer::with_fonts(&fonts).context("fonts and bundled templates")?;
     let Some(dir) = &config.office.templates_dir else { return Ok(renderer) };
-    let mut bundles = Vec::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let mut files = Vec::new();
-        for file in std::fs::read_dir(entry.path())? {
-            let file = file?;
-            if file.file_type()?.is_file() {
-                let name = file.file_name().to_string_lossy().into_owned();
-                files.push((name, std::fs::read(file.path())?));
-            }
-        }
-        bundles.push(TemplateBundle { name, files });
+    let mut renderer = renderer;
+    for folder in workshop::folders(dir)? {
+        let source = workshop::Source::Folder(folder);
+        let shown = source.shown();
+        renderer = renderer.with_templates(vec![source.read()?]).with_context(|| {
+            format!("{shown} is not sound; `kakitome templates check {shown}` says more")
+        })?;
     }
-    renderer.with_templates(bundles).context("a template of the operator's is not sound")
+    Ok(renderer)
 }
 
 /// Puts the office together and enters this process into the list of workers.

@@ -23,6 +23,7 @@ pub mod run;
 pub mod steps;
 pub mod web;
 pub mod worker;
+pub mod workshop;
 
 /// An error with everything behind it, for a log line: `Display` of an error
 /// never repeats its source.

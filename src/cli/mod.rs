@@ -30,6 +30,7 @@ mod print;
 mod render;
 mod retention;
 mod serve;
+mod templates;
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -69,8 +70,8 @@ enum Command {
     CheckJob(check_job::CheckJob),
     /// Renders a template to a PDF.
     Render(render::Render),
-    /// Lists the installed templates.
-    Templates(render::Templates),
+    /// Lists, checks, starts and previews templates.
+    Templates(templates::Templates),
     /// Checks configuration, connections, migrations, fonts and permissions.
     Check(check::Check),
     /// Brings the database's schema up to date.
@@ -152,7 +153,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Jobs(jobs) => jobs.run().await,
         Command::CheckJob(check_job) => check_job.run(),
         Command::Render(render) => render.run(),
-        Command::Templates(templates) => templates.run(),
+        Command::Templates(templates) => templates.run().await,
         Command::Check(check) => check.run().await,
         Command::Migrate(migrate) => migrate.run().await,
         Command::Keys(keys) => keys.run().await,

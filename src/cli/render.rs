@@ -1,4 +1,4 @@
-//! `kakitome render` and `kakitome templates`: what a template's author uses.
+//! `kakitome render`: a template and data become a PDF, or HTML for a browser.
 
 use std::{
     io::Write as _,
@@ -13,10 +13,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Failure, Outcome, context, job_file, print};
 use crate::{
-    app::build,
+    app::{build, workshop::Source},
     config::Config,
     domain::locale::Locale,
-    render::{Order, Profile, Renderer},
+    render::{self, Order, Profile, RenderError, Renderer},
 };
 
 /// Renders a template to a PDF.
@@ -28,7 +28,8 @@ use crate::{
 #[command(after_help = "Examples:\n  kakitome render --template invoice --data \
                         sample.json -o invoice.pdf\n  kakitome render --template letter --data - \
                         --locale en -o letter.pdf < data.json\n  kakitome render --config \
-                        kakitome.toml --template acme-invoice --data sample.json -o out.pdf")]
+                        kakitome.toml --template invoice-acme --data sample.json -o out.pdf\n  kakitome \
+                        render --template invoice --data sample.json --html ./page")]
 pub(super) struct Render {
     /// The template's name; `kakitome templates` lists them.
     #[arg(long, short, value_name = "NAME")]
@@ -37,11 +38,21 @@ pub(super) struct Render {
     #[arg(long, short, value_name = "FILE")]
     data: PathBuf,
     /// Where the PDF goes.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "html")]
+    output: Option<PathBuf>,
+    /// A folder for the HTML behind the PDF, with the stylesheets and fonts that
+    /// let a browser show it: `index.html` is the page.
+    #[arg(long, value_name = "DIR")]
+    html: Option<PathBuf>,
     /// The language of the document.
     #[arg(long, value_enum, default_value = "ja")]
     locale: Language,
+    /// What kind of PDF it becomes.
+    #[arg(long, value_enum, default_value = "plain")]
+    profile: Kind,
+    /// Attach the data to the PDF, as `data.json`.
+    #[arg(long)]
+    attach_data: bool,
     /// The title that PDF viewers show.
     #[arg(long, default_value = "")]
     title: String,
@@ -54,24 +65,37 @@ pub(super) struct Render {
     json: bool,
 }
 
+/// The language of a document.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Language {
+pub(super) enum Language {
     Ja,
     En,
 }
 
-/// Lists the installed templates.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kakitome templates\n  kakitome templates --config \
-                        /etc/kakitome/kakitome.toml --json")]
-pub(super) struct Templates {
-    /// A configuration whose `office.templates_dir` is used beside the bundled
-    /// templates.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Answer in JSON.
-    #[arg(long)]
-    json: bool,
+impl From<Language> for Locale {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::Ja => Self::Ja,
+            Language::En => Self::En,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    /// Small and quick.
+    Plain,
+    /// Tagged and with metadata: aimed at PDF/A-3 and PDF/UA-1.
+    Archive,
+}
+
+impl From<Kind> for Profile {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Plain => Self::Plain,
+            Kind::Archive => Self::Archive,
+        }
+    }
 }
 
 /// The bundled renderer, with the operator's templates where there is a
@@ -91,35 +115,24 @@ impl Render {
         let data: Value = serde_json::from_slice(&data)
             .map_err(|error| json_fault(&error))
             .with_context(|| format!("{} is not JSON", self.data.display()))?;
-        let locale = match self.locale {
-            Language::Ja => Locale::Ja,
-            Language::En => Locale::En,
-        };
+        if let Some(dir) = &self.html {
+            self.write_html(dir, &data, &renderer)?;
+        }
+        let Some(output) = &self.output else { return Ok(()) };
         let order = Order {
             template: &self.template,
-            locale,
+            locale: self.locale.into(),
             data: &data,
             title: &self.title,
             address_page: None,
-            profile: Profile::Plain,
-            attach_data: false,
+            profile: self.profile.into(),
+            attach_data: self.attach_data,
         };
         let started = Instant::now();
-        let document = match renderer.render(&order) {
-            Ok(made) => made,
-            Err(refused) => {
-                let what = crate::app::Chain(&refused).to_string();
-                if self.json {
-                    print::json(&json!({ "code": refused.code(), "what": what }));
-                } else {
-                    print::error(&format!("{}: {what}", refused.code()));
-                }
-                return Err(Failure::Refused);
-            }
-        };
+        let document = renderer.render(&order).map_err(|refused| self.refused(&refused))?;
         let milliseconds = started.elapsed().as_millis();
-        write_private(&self.output, &document.pdf)
-            .with_context(|| format!("writing {}", self.output.display()))?;
+        write_private(output, &document.pdf)
+            .with_context(|| format!("writing {}", output.display()))?;
         let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&*document.pdf));
         if self.json {
             print::json(&json!({
@@ -133,7 +146,7 @@ impl Render {
         } else {
             print::line(&format!(
                 "{}: {} pages, {} bytes, {} by {}, in {milliseconds} ms\nsha256 {sha256}",
-                self.output.display(),
+                output.display(),
                 document.pages,
                 document.pdf.len(),
                 document.template,
@@ -142,17 +155,57 @@ impl Render {
         }
         Ok(())
     }
-}
 
-impl Templates {
-    pub(super) fn run(self) -> Outcome {
-        let renderer = renderer(self.config.as_deref())?;
-        let names = renderer.template_names();
+    /// Says why there is no document.
+    fn refused(&self, refused: &RenderError) -> Failure {
+        let what = crate::app::Chain(refused).to_string();
         if self.json {
-            print::json(&json!({ "templates": names }));
+            print::json(&json!({ "code": refused.code(), "what": what }));
         } else {
-            print::line(&names.join("\n"));
+            print::error(&format!("{}: {what}", refused.code()));
         }
+        Failure::Refused
+    }
+
+    /// What a browser needs to show the document: the HTML, the stylesheets, the
+    /// template's images and the fonts.
+    fn write_html(&self, dir: &Path, data: &Value, renderer: &Renderer) -> Outcome {
+        let config = match &self.config {
+            Some(file) => context::config(file)?,
+            None => Config::default(),
+        };
+        let installed = Source::installed(&config);
+        let source = installed.iter().find(|source| source.name() == self.template);
+        let source = source.ok_or_else(|| self.refused(&RenderError::NoTemplate))?;
+        let bundle = source.read()?;
+        let html = renderer
+            .try_out(&bundle)
+            .and_then(|trial| trial.html(data, self.locale.into(), &self.title))
+            .map_err(|refused| self.refused(&refused))?;
+        let fonts = dir.join("fonts");
+        std::fs::create_dir_all(&fonts).with_context(|| format!("making {}", fonts.display()))?;
+        let writing = |file: &Path| format!("writing {}", file.display());
+        for (name, bytes) in render::font_files() {
+            let file = fonts.join(name);
+            // Twenty megabytes that never change.
+            let there = file.metadata().is_ok_and(|about| {
+                usize::try_from(about.len()).is_ok_and(|length| length == bytes.len())
+            });
+            if !there {
+                std::fs::write(&file, bytes).with_context(|| writing(&file))?;
+            }
+        }
+        let theirs = bundle.files.iter().filter(|(name, _)| {
+            name.strip_suffix(".json").is_none() && name != "template.html" && name != "index.html"
+        });
+        for (name, bytes) in theirs {
+            let file = dir.join(name);
+            std::fs::write(&file, bytes).with_context(|| writing(&file))?;
+        }
+        let sheet = dir.join("fonts.css");
+        std::fs::write(&sheet, render::FONTS_CSS).with_context(|| writing(&sheet))?;
+        let page = dir.join("index.html");
+        write_private(&page, html.as_bytes()).with_context(|| writing(&page))?;
         Ok(())
     }
 }

@@ -135,7 +135,6 @@ fn number(state: &State<'_, '_>, text: String) -> String {
 
 /// As `number`, with at least as many decimals as the document's currency has:
 /// `1,850.00`, or `0.145`.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja asks for")]
 fn price(state: &State<'_, '_>, text: String) -> Result<String, Error> {
     let decimals = match coin(state, None)?.decimals() {
         0 => return Ok(number(state, text)),

@@ -36,6 +36,7 @@ mod srgb;
 mod template;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod used;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -46,6 +47,7 @@ pub use adopt::PdfLimits;
 pub use error::{At, RenderError};
 pub use font::FontSource;
 pub use template::TemplateBundle;
+pub use trial::{FONTS_CSS, Trial, font_files};
 
 use crate::domain::locale::Locale;
 use assets::Assets;
@@ -188,7 +190,19 @@ impl Renderer {
             let file = source.family.clone();
             fonts.add(source).map_err(|what| RenderError::template(file, what, None))?;
         }
-        let bundles = bundled! {
+        let version = format!("{RENDERER} fonts/{}", fonts.version());
+        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new(), version };
+        // Their samples are rendered by the tests, not at every start.
+        for bundle in Self::bundles() {
+            let template = Template::compile(&bundle, &renderer.fonts)?;
+            renderer.templates.insert(bundle.name, template);
+        }
+        Ok(renderer)
+    }
+
+    /// The files of the bundled templates, which are a start for one's own.
+    pub fn bundles() -> Vec<TemplateBundle> {
+        Vec::from(bundled! {
             "delivery-note": "template.html", "style.css", "data.schema.json", "sample.json", "sample.bare.json", "sample.en.json";
             "dunning-letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.final.json", "sample.second.json";
             "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.eur.json", "sample.long.json", "sample.usd.json";
@@ -198,16 +212,7 @@ impl Renderer {
             "receipt": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.paper.json";
             "return-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
             "simplified-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-        };
-        let version = format!("{RENDERER} fonts/{}", fonts.version());
-        let mut renderer = Self { fonts: Arc::new(fonts), templates: BTreeMap::new(), version };
-        // Their samples are rendered by the tests, not at every start.
-        for bundle in bundles {
-            renderer
-                .templates
-                .insert(bundle.name.clone(), Template::compile(&bundle, &renderer.fonts)?);
-        }
-        Ok(renderer)
+        })
     }
 
     /// Adds the operator's templates; one with the name of a bundled template
@@ -242,6 +247,11 @@ impl Renderer {
         self.templates.contains_key(name)
     }
 
+    /// The template's name and hash, as [`Rendered::template`] has it.
+    pub fn template_version(&self, name: &str) -> Option<&str> {
+        self.templates.get(name).map(|template| &*template.version)
+    }
+
     /// The names of all templates, sorted.
     pub fn template_names(&self) -> Vec<&str> {
         self.templates.keys().map(String::as_str).collect()
@@ -251,12 +261,6 @@ impl Renderer {
     /// document.
     pub fn version(&self) -> &str {
         &self.version
-    }
-
-    /// The HTML that a template writes, for a look at it in a browser.
-    pub fn html(&self, order: &Order<'_>) -> Result<Zeroizing<String>, RenderError> {
-        let template = self.templates.get(order.template).ok_or(RenderError::NoTemplate)?;
-        template.html(order.data, order.locale, order.title)
     }
 
     /// Makes a document. The same order gives the same bytes.

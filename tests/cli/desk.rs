@@ -38,13 +38,6 @@ fn a_document_that_would_be_wrong_is_refused_with_its_code() {
 }
 
 #[test]
-fn templates_are_listed() {
-    let run = kakitome(&["templates"]).ends(0);
-    let names: Vec<_> = run.out.lines().collect();
-    assert!(names.contains(&"invoice") && names.contains(&"letter"), "bundled: {names:?}");
-}
-
-#[test]
 fn a_job_is_judged_as_the_office_would_judge_it() {
     for name in ["minimal.json", "email-invoice.json", "post-invoice.json"] {
         let run = kakitome(&["check-job", "--tenant", "acme", &example(name)]).ends(0);

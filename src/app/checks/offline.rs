@@ -172,7 +172,7 @@ fn templates(config: &Config, found: &mut Vec<Finding>) {
             Finding::well("templates", format!("fonts load, and these render: {names}"))
         }
         Err(error) => Finding::new(key, State::Wrong, format!("{error:#}"))
-            .remedy("correct the template; `kakitome render --config` shows the same error"),
+            .remedy("correct the template; `kakitome templates check` says where it fails"),
     };
     found.push(finding);
 }

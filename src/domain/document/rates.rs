@@ -50,7 +50,7 @@ impl TaxClass {
 }
 
 /// The same thing in both languages; a template picks by its locale.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Words {
     /// In Japanese.
     pub ja: &'static str,
@@ -67,10 +67,10 @@ pub struct Rate {
     basis_points: u32,
     valid_from: NaiveDate,
     valid_to: NaiveDate,
-    /// What stands behind the name of a line at this rate.
-    pub mark: Words,
+    /// What stands behind the name of a line at this rate, if anything does.
+    pub mark: Option<Words>,
     /// What the mark means, or what stands in the place of a rate.
-    pub label: Words,
+    pub label: Option<Words>,
 }
 
 static RATES: LazyLock<Vec<Rate>> =
@@ -93,9 +93,13 @@ fn row(line: &'static str) -> Option<Rate> {
         basis_points,
         valid_from: day(next(), NaiveDate::MIN)?,
         valid_to: day(next(), NaiveDate::MAX)?,
-        mark: Words { ja: next(), en: next() },
-        label: Words { ja: next(), en: next() },
+        mark: words(next(), next()),
+        label: words(next(), next()),
     })
+}
+
+fn words(ja: &'static str, en: &'static str) -> Option<Words> {
+    (!ja.is_empty()).then_some(Words { ja, en })
 }
 
 /// The days on which a supply was made, both included.

@@ -77,11 +77,11 @@ fn the_worked_invoice_comes_to_118_535() {
     let taxes: Vec<i64> = view.rates.iter().map(|rate| rate.tax).collect();
     assert_eq!(taxes, [10_000, 595, 0], "the taxes");
     let marked: Vec<_> =
-        view.marked.iter().map(|rate| (rate.mark.ja, rate.rate.as_deref())).collect();
+        view.marked.iter().map(|rate| (rate.mark.unwrap().ja, rate.rate.as_deref())).collect();
     assert_eq!(marked, [("※", Some("8"))], "the legend is data");
-    assert_eq!(view.lines[1].mark.ja, "※", "the reduced line is marked");
-    assert_eq!(view.lines[0].mark.ja, "", "the others are not");
-    assert_eq!(view.lines[2].label.ja, "対象外", "a line without rate says why");
+    assert_eq!(view.lines[1].mark.unwrap().ja, "※", "the reduced line is marked");
+    assert!(view.lines[0].mark.is_none(), "the others are not");
+    assert_eq!(view.lines[2].label.unwrap().ja, "対象外", "a line without rate says why");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::domain::evidence::DocumentFacts;
 
 /// The computed side of a document.
 #[derive(Clone, Debug, Default, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a template asks each by its name")]
 pub struct View {
     /// Whether this is a qualified document (適格): the issuer is registered.
     pub qualified: bool,
@@ -64,10 +65,10 @@ pub struct LineView {
     pub class: &'static str,
     /// The rate in percent, such as `10`; absent where there is none.
     pub rate: Option<String>,
-    /// What marks the rate, by language.
-    pub mark: Words,
-    /// What stands in the place of a rate, by language.
-    pub label: Words,
+    /// What marks the rate, by language; absent where nothing does.
+    pub mark: Option<Words>,
+    /// What stands in the place of a rate, by language; absent where there is one.
+    pub label: Option<Words>,
     /// The amount; absent where there are no prices.
     pub amount: Option<i64>,
 }
@@ -81,10 +82,10 @@ pub struct RateView {
     pub rate: Option<String>,
     /// In hundredths of a percent, for the filter `percent`.
     pub basis_points: u32,
-    /// What marks the rate, by language.
-    pub mark: Words,
+    /// What marks the rate, by language; absent where nothing does.
+    pub mark: Option<Words>,
     /// What the mark means, or what stands in the place of a rate.
-    pub label: Words,
+    pub label: Option<Words>,
     /// The sum of the lines, with tax if prices include it.
     pub base: i64,
     /// The tax.
@@ -117,9 +118,10 @@ impl Bill {
             warnings.push("registration_number_check_digit");
         }
         let priced = pricing != Pricing::None;
-        let amount = match priced {
-            true => Some(self.currency.amount(sums.total).ok_or_else(too_large)?),
-            false => None,
+        let amount = if priced {
+            Some(self.currency.amount(sums.total).ok_or_else(too_large)?)
+        } else {
+            None
         };
         let facts = DocumentFacts {
             number: self.number.clone(),
@@ -142,7 +144,7 @@ impl Bill {
                 .any(|line| line.quantity.is_some() || line.unit_price.is_some()),
             taxed: pricing == Pricing::Taxed,
             lines: self.line_views(&sums, &rates),
-            marked: rates.iter().filter(|rate| !rate.mark.ja.is_empty()).cloned().collect(),
+            marked: rates.iter().filter(|rate| rate.mark.is_some()).cloned().collect(),
             rates,
             net: sums.net,
             tax: sums.tax,
@@ -163,8 +165,8 @@ impl Bill {
             LineView {
                 class,
                 rate: known.and_then(|rate| rate.rate.clone()),
-                mark: known.map_or_else(Words::default, |rate| rate.mark),
-                label: known.map_or_else(Words::default, |rate| rate.label),
+                mark: known.and_then(|rate| rate.mark),
+                label: known.filter(|rate| rate.rate.is_none()).and_then(|rate| rate.label),
                 amount: *amount,
             }
         });

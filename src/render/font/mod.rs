@@ -96,17 +96,20 @@ pub(crate) struct Source {
 /// From here on a modifier is the number of a cluster of several characters.
 pub(crate) const CLUSTER: u32 = 0x8000_0000;
 
+/// The bundled fonts as they are in `fonts/`, in the order of [`FontSet`].
+pub(crate) static FILES: [&[u8]; 4] = [
+    include_bytes!("../../../fonts/NotoSansJP-Regular.ttf"),
+    include_bytes!("../../../fonts/NotoSansJP-Bold.ttf"),
+    include_bytes!("../../../fonts/BIZUDPGothic-Regular.ttf"),
+    include_bytes!("../../../fonts/BIZUDPGothic-Bold.ttf"),
+];
+
 impl FontSet {
     /// Loads the bundled fonts.
     pub(crate) fn bundled() -> Option<Self> {
-        const FILES: [(&[u8], bool); 4] = [
-            (include_bytes!("../../../fonts/NotoSansJP-Regular.ttf"), false),
-            (include_bytes!("../../../fonts/NotoSansJP-Bold.ttf"), true),
-            (include_bytes!("../../../fonts/BIZUDPGothic-Regular.ttf"), false),
-            (include_bytes!("../../../fonts/BIZUDPGothic-Bold.ttf"), true),
-        ];
         let faces: Option<Vec<Arc<Face>>> = FILES
             .into_iter()
+            .zip([false, true].into_iter().cycle())
             .map(|(bytes, bold)| Face::load(Arc::new(bytes), bold).map(Arc::new))
             .collect();
         let families = vec![("Noto Sans JP".to_owned(), 0, 1), ("BIZ UDPGothic".to_owned(), 2, 3)];

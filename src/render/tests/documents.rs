@@ -21,8 +21,8 @@ fn samples(name: &str) -> Vec<String> {
     names.filter(|file| file.starts_with("sample")).collect()
 }
 
-fn attempt(template: &str, locale: Locale, data: &Value) -> Result<String, RenderError> {
-    let order = Order {
+fn made(template: &str, locale: Locale, data: &Value) -> Result<Rendered, RenderError> {
+    RENDERER.render(&Order {
         template,
         locale,
         data,
@@ -30,8 +30,11 @@ fn attempt(template: &str, locale: Locale, data: &Value) -> Result<String, Rende
         address_page: None,
         profile: Profile::Plain,
         attach_data: false,
-    };
-    Ok(text(&RENDERER.render(&order)?.pdf).concat())
+    })
+}
+
+fn attempt(template: &str, locale: Locale, data: &Value) -> Result<String, RenderError> {
+    Ok(text(&made(template, locale, data)?.pdf).concat())
 }
 
 /// What stands on the pages, without white space.
@@ -86,6 +89,44 @@ fn every_field_of_every_sample_can_be_read_in_every_language() {
                             text.split_whitespace().collect::<String>() == *field
                         });
                     assert!(ours || page.contains(field), "{name}/{sample} {locale:?}: {field}");
+                }
+            }
+        }
+    }
+}
+
+/// The dates of the data: each must be on the page in one of its forms.
+fn dates(data: &Value, out: &mut Vec<chrono::NaiveDate>) {
+    let mut all = Vec::new();
+    strings(data, &mut all);
+    let days = all.iter().filter(|text| text.len() == 10);
+    out.extend(days.flat_map(|text| text.parse::<chrono::NaiveDate>()));
+}
+
+#[test]
+fn every_date_of_every_sample_can_be_read_in_every_language() {
+    use chrono::Datelike as _;
+    for kind in Kind::ALL {
+        for sample in samples(kind.word()) {
+            let data = json_of(kind.word(), &sample);
+            let mut all = Vec::new();
+            dates(&data, &mut all);
+            assert!(!all.is_empty(), "{kind:?} has a date");
+            for locale in [Locale::Ja, Locale::En] {
+                let page = page(kind.word(), locale, &data);
+                for date in &all {
+                    let (year, month, day) = (date.year(), date.month(), date.day());
+                    let forms = match locale {
+                        Locale::Ja => [
+                            format!("{year}年{month}月{day}日"),
+                            format!("{year}/{month:02}/{day:02}"),
+                            crate::domain::calendar::era::long(*date),
+                        ],
+                        Locale::En => ["%-d%B%Y", "%-d%b%Y", "%-d%B%Y"]
+                            .map(|form| date.format(form).to_string()),
+                    };
+                    let there = forms.iter().any(|form| page.contains(form));
+                    assert!(there, "{kind:?} {sample} {locale:?}: {date}");
                 }
             }
         }
@@ -171,6 +212,20 @@ fn templates_do_nothing_whose_memory_has_no_bound() {
     }
 }
 
+#[test]
+fn a_name_is_printed_as_it_was_written() {
+    for row in include_str!("../../../tests/vectors/name_normalisation.tsv").lines().skip(1) {
+        let name = row.split('\t').next().unwrap();
+        let mut data = sample();
+        data["recipient"] = json!({"name": format!("始{name}終")});
+        match attempt("invoice", Locale::Ja, &data) {
+            // Neither NFC nor NFKC: 神 (U+FA19) does not become 神 (U+795E).
+            Ok(page) => assert!(page.contains(&format!("始{name}終")), "{row}: {page}"),
+            Err(error) => assert_eq!(error.code(), "glyph_missing", "{row}"),
+        }
+    }
+}
+
 fn registered(mut data: Value, number: Option<&str>) -> Value {
     match number {
         Some(number) => data["issuer"]["registration_number"] = json!(number),
@@ -231,6 +286,42 @@ fn a_foreign_invoice_shows_its_tax_in_yen() {
     without.as_object_mut().unwrap().remove("exchange_rate");
     let error = attempt("invoice", Locale::En, &without).unwrap_err();
     assert!(error.to_string().contains("exchange_rate"), "{error}");
+}
+
+#[test]
+fn a_long_invoice_carries_its_sum_from_page_to_page() {
+    let data = json_of("invoice", "sample.long.json");
+    let pages = text(&made("invoice", Locale::Ja, &data).unwrap().pdf);
+    assert!(pages.len() > 2, "sixty lines are some pages");
+    let sum_after = |page: &String, words: &str| {
+        let rest = page.split(words).nth(1)?;
+        let digits = rest.chars().take_while(|one| one.is_ascii_digit() || *one == ',');
+        Some(digits.collect::<String>())
+    };
+    for pair in pages.windows(2) {
+        let out = sum_after(&pair[0], "次頁へ繰越").unwrap();
+        // Where the first line begins with a digit, it follows the sum at once.
+        let into = sum_after(&pair[1], "前頁より繰越").unwrap();
+        assert!(out.len() > 5 && into.starts_with(&out), "{out} is carried, not {into}");
+    }
+    let (first, last) = (&pages[0], &pages[pages.len() - 1]);
+    assert!(!first.contains("前頁より繰越"), "nothing comes before the first page");
+    assert!(!last.contains("次頁へ繰越"), "nothing goes on after the last");
+    let short = page("invoice", Locale::Ja, &sample());
+    assert!(!short.contains("繰越"), "one page carries nothing");
+}
+
+#[test]
+fn the_english_invoice_may_be_on_letter_paper() {
+    let data = json_of("invoice", "sample.usd.json");
+    for (locale, width) in [(Locale::En, 612.0), (Locale::Ja, 595.276)] {
+        let document = Document::load_mem(&made("invoice", locale, &data).unwrap().pdf).unwrap();
+        for id in document.get_pages().into_values() {
+            let page = document.get_dictionary(id).unwrap();
+            let media = page.get(b"MediaBox").unwrap().as_array().unwrap();
+            assert!((media[2].as_float().unwrap() - width).abs() < 0.5, "{locale:?}");
+        }
+    }
 }
 
 #[test]
