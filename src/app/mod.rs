@@ -17,10 +17,12 @@ pub mod metrics;
 pub mod office;
 pub mod operations;
 pub mod partner;
+pub mod pdf_child;
 pub mod post;
 pub mod queue;
 pub mod run;
 pub mod steps;
+pub mod uploads;
 pub mod web;
 pub mod worker;
 

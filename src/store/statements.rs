@@ -68,6 +68,7 @@ pub fn all() -> Vec<Statement> {
         super::postal::batches::STATEMENTS,
         super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
+        super::uploads::STATEMENTS,
     ]
     .concat()
 }

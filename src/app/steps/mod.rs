@@ -4,6 +4,7 @@
 //! ([`finish`]), or set aside for a person (`park`). [`tend`] keeps the leases
 //! alive, [`recover`] takes over from the dead.
 
+mod brought;
 pub mod carry;
 pub mod commit;
 pub mod feed;
