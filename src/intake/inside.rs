@@ -77,9 +77,8 @@ pub(super) async fn look(
 /// Whether such a PDF can go this way.
 pub fn suits(facts: PdfFacts, channel: Channel) -> Result<(), PdfFlaw> {
     match channel {
-        Channel::Email => Ok(()),
         Channel::Post if !facts.a4 => Err(PdfFlaw::PageSize),
-        Channel::Post => Ok(()),
+        Channel::Email | Channel::Post => Ok(()),
     }
 }
 

@@ -69,6 +69,7 @@ pub fn all() -> Vec<Statement> {
         super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
         super::uploads::STATEMENTS,
+        super::uploads::end::STATEMENTS,
     ]
     .concat()
 }

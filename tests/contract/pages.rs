@@ -31,8 +31,8 @@ fn errors_page() -> String {
     page.push_str(
         "\n### `bad_pdf`: what is wrong with it\n\n\
          A finished PDF, in a job or uploaded, is looked into in a process of its own, with limits of\n\
-         memory and time that grow with its size. The answer and the log name the first thing that is\n\
-         wrong, as `reason`. A job whose PDF could not be looked into at once is accepted, and parked as\n\
+         memory and time that grow with its size. The answer (over AMQP the header `x-kakitome-reason`)\n\
+         and the log name the first thing that is wrong, as `reason`. A job whose PDF could not be looked into at once is accepted, and parked as\n\
          `pdf_unusable` with the same words if something is wrong with it.\n\n\
          | Reason | Meaning |\n|---|---|\n",
     );

@@ -9,6 +9,7 @@ pub mod carry;
 pub mod commit;
 pub mod feed;
 pub mod finish;
+mod make;
 mod park;
 pub mod press;
 pub mod recover;

@@ -21,7 +21,7 @@ use crate::{
         post::next_collection,
         steps::{
             brought::{self, Brought},
-            park,
+            make, park,
         },
         worker::{Service, Tick, TickFuture},
     },
@@ -30,19 +30,14 @@ use crate::{
         Key, prints,
         token::{LinkKeys, LinkToken},
     },
-    dispatch::{
-        email::{Letter, MailOrder, verp},
-        postal::PieceId,
-    },
+    dispatch::email::{Letter, MailOrder, verp},
     domain::{
         calendar::retention::RetentionClock,
         checked::CheckedJob,
         job::{Channel, Document},
         log::{Actor, Kind},
-        pdf::PdfFlaw,
         reason::Reason,
     },
-    render::{AddressPage, Order, Profile, RenderError, Rendered},
     seal,
     store::{
         keyring::hours,
@@ -228,8 +223,8 @@ fn press_one(
     let Ready { delivery, checked } = ready;
     let nobody = Tenant::default();
     let tenant = office.config.tenants.get(&delivery.tenant).unwrap_or(&nobody);
-    let address_page = address_page(office, delivery, checked);
-    let rendered = render(office, checked, brought, address_page.as_ref())?;
+    let address_page = make::address_page(office, delivery, checked);
+    let rendered = make::render(office, checked, brought, address_page.as_ref())?;
     let pages = rendered.pages;
     let (template, renderer) = (rendered.template, rendered.renderer);
     let artifact =
@@ -286,61 +281,6 @@ fn press_one(
     };
     let delivery = Arc::clone(delivery);
     Ok(Pressed { delivery, artifact: artifact.sealed, mail, row, letter })
-}
-
-fn render(
-    office: &Office,
-    checked: &CheckedJob,
-    brought: Option<Brought>,
-    address_page: Option<&AddressPage>,
-) -> Result<Rendered, Fault> {
-    let rendered = match (&checked.document, brought) {
-        (Document::Template { template, data, .. }, _) => {
-            let title = checked.filename.strip_suffix(".pdf").unwrap_or(&checked.filename);
-            let data = serde_json::Value::Object(data.clone());
-            office.press.render(&Order {
-                template,
-                locale: checked.recipient.locale,
-                data: &data,
-                title,
-                address_page,
-                profile: Profile::Plain,
-                attach_data: false,
-            })
-        }
-        (Document::Pdf { .. } | Document::Upload { .. }, Some(Brought { pdf, facts })) => {
-            office.press.adopt(pdf, facts, address_page)
-        }
-        (Document::Pdf { .. } | Document::Upload { .. }, None) => {
-            return Err(brought::unusable(PdfFlaw::NotPdf));
-        }
-    };
-    rendered.map_err(|error| {
-        if let RenderError::BadPdf(flaw) = error {
-            return brought::unusable(flaw);
-        }
-        let reason = Reason::ALL.iter().copied().find(|reason| reason.code() == error.code());
-        Fault::Park(reason.unwrap_or(Reason::TemplateFailed), error.to_string())
-    })
-}
-
-fn address_page(office: &Office, delivery: &Delivery, checked: &CheckedJob) -> Option<AddressPage> {
-    if delivery.channel != Channel::Post {
-        return None;
-    }
-    let address = checked.recipient.address.as_ref()?;
-    let sender =
-        office.config.post.as_ref().map_or_else(Vec::new, |post| post.sender_lines.clone());
-    Some(AddressPage {
-        postal_code: address.postal_code.to_string(),
-        address_lines: address.lines(),
-        name_lines: crate::domain::postal_address::addressee(
-            &checked.recipient.name,
-            checked.recipient.person.as_deref(),
-        ),
-        sender_lines: sender,
-        piece_id: PieceId::of(delivery.job).as_str().to_owned(),
-    })
 }
 
 /// Mints the link, writes the mail around it and forgets the token.

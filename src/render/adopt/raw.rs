@@ -68,12 +68,12 @@ fn object_stream(rest: &[u8], left: &mut u64) -> Result<(), PdfFlaw> {
     })
 }
 
+/// What is done with a name and with what follows it.
+type Act<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), PdfFlaw>;
+
 /// Calls `act` with every name in `bytes`, `#xx` resolved, and with what follows;
 /// names longer than those that are looked for are cut.
-fn each_name(
-    bytes: &[u8],
-    act: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), PdfFlaw>,
-) -> Result<(), PdfFlaw> {
+fn each_name(bytes: &[u8], act: Act<'_>) -> Result<(), PdfFlaw> {
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| *byte == b'/') {
         rest = rest.get(at.saturating_add(1)..).unwrap_or_default();
