@@ -122,9 +122,10 @@ fn check_stamp_duty(document: &Document, channel: Channel) -> Result<(), Refused
         {
             Err(Refusal::StampDutyRequired.at("channel"))
         }
-        (Document::Template { .. } | Document::Pdf { .. }, Channel::Post | Channel::Email) => {
-            Ok(())
-        }
+        (
+            Document::Template { .. } | Document::Pdf { .. } | Document::Upload { .. },
+            Channel::Post | Channel::Email,
+        ) => Ok(()),
     }
 }
 
