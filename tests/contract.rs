@@ -146,6 +146,10 @@ fn every_code_is_shown_or_has_another_home() {
         Refusal::Unauthorized,
         Refusal::NotFound,
         Refusal::TooLate,
+        // Uploads are on our books: tests/office.
+        Refusal::NoUpload,
+        Refusal::UploadInUse,
+        Refusal::TooManyUploads,
         Refusal::TryLater,
     ];
     let shown: BTreeSet<Refusal> = examples("examples/refused")

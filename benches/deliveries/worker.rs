@@ -12,9 +12,11 @@ use kakitome::{
     },
     clock::WallClock,
     config::{Config, Role},
+    domain::pdf::PdfFacts,
     entropy::Entropy,
-    render::{AddressPage, Order, PdfLimits, RenderError, Rendered},
+    render::{AddressPage, Order, RenderError, Rendered},
 };
+use zeroize::Zeroizing;
 
 /// What the prototypes were measured with.
 const FIXED_BYTES: usize = 65_000;
@@ -39,9 +41,9 @@ impl Press for Fixed {
 
     fn adopt(
         &self,
-        _: &[u8],
+        _: Zeroizing<Vec<u8>>,
+        _: PdfFacts,
         _: Option<&AddressPage>,
-        _: PdfLimits,
     ) -> Result<Rendered, RenderError> {
         Ok(self.rendered())
     }

@@ -109,12 +109,12 @@ fn shown(row: JobRow, link: Option<links::LinkRow>) -> Shown {
     }
 }
 
-fn rfc3339(instant: DateTime<Utc>) -> String {
+pub(super) fn rfc3339(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// A database that does not answer is our trouble, not the caller's fault.
-fn away(error: &StoreError) -> Problem {
+pub(super) fn away(error: &StoreError) -> Problem {
     tracing::warn!(error = %error, "the books could not be asked");
     Refusal::TryLater.into()
 }

@@ -1,5 +1,5 @@
 //! The HTTP interface for business applications: send a job, ask after it,
-//! take it back.
+//! take it back; put down a finished PDF for a job to come.
 //!
 //! It is a counter, not an office: what a job must look like is decided by the
 //! [`Desk`], which the same rules serve for AMQP; here a request is measured,
@@ -13,6 +13,7 @@
 mod callers;
 mod jobs;
 mod problem;
+mod uploads;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use futures::{StreamExt as _, future::BoxFuture};
 pub use callers::{Allowance, Tokens};
 use callers::{Caller, Callers, Turned};
 use problem::Problem;
+pub use uploads::Uploads;
 
 use crate::{
     clock::SharedClock,
@@ -81,6 +83,10 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// How long a body may take to arrive; a slower one is `try_later`.
     pub body_wait_max: Duration,
+    /// Bytes of an upload; a longer one is `too_large` and is not read on.
+    pub upload_bytes_max: usize,
+    /// How long an upload may take to arrive; a slower one is `try_later`.
+    pub upload_wait_max: Duration,
     /// What one tenant may ask; more is `try_later`.
     pub allowance: Allowance,
 }
@@ -90,6 +96,8 @@ impl Default for Limits {
         Self {
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),
+            upload_bytes_max: 20 << 20,
+            upload_wait_max: Duration::from_mins(5),
             allowance: Allowance::default(),
         }
     }
@@ -110,6 +118,8 @@ pub struct Parts {
     pub scribe: Scribe,
     /// Takes jobs.
     pub desk: Arc<dyn Desk>,
+    /// Takes uploads.
+    pub uploads: Arc<dyn Uploads>,
     /// Makes result events.
     pub announce: Arc<dyn Announce>,
     /// Who may call.
@@ -132,11 +142,13 @@ struct Api {
 }
 
 /// The paths and what answers them; docs/openapi.yaml has the same.
-fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 3] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 5] {
     [
         ("/v1/jobs", post(submit)),
         ("/v1/jobs/{id}", get(jobs::show)),
         ("/v1/jobs/{id}/cancel", post(jobs::cancel)),
+        ("/v1/uploads", post(uploads::upload)),
+        ("/v1/uploads/{id}", get(uploads::show).delete(uploads::delete)),
     ]
 }
 

@@ -10,7 +10,10 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::domain::refusal::{Refusal, Refused};
+use crate::domain::{
+    pdf::PdfFlaw,
+    refusal::{Refusal, Refused},
+};
 
 /// The media type of RFC 9457.
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -38,6 +41,8 @@ struct Body {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 impl From<Refusal> for Problem {
@@ -54,18 +59,20 @@ impl From<Refused> for Problem {
 
 impl Problem {
     fn body(self) -> Body {
-        let (status, code, title, detail, field) = match self {
-            Self::Refused(Refused { refusal, path }) => {
+        let (status, code, title, detail, field, flaw) = match self {
+            Self::Refused(Refused { refusal, path, flaw }) => {
                 let (meaning, remedy) = (refusal.meaning(), refusal.remedy());
-                (refusal.http_status(), refusal.code(), meaning, remedy, path)
+                (refusal.http_status(), refusal.code(), meaning, remedy, path, flaw)
             }
             Self::WrongMethod => {
                 let title = "The path exists, but not with this method.";
                 let detail = "The header `Allow` names the methods; docs/openapi.yaml tells more.";
-                (405, WRONG_METHOD, title, detail, None)
+                (405, WRONG_METHOD, title, detail, None, None)
             }
         };
-        Body { r#type: format!("urn:kakitome:problem:{code}"), title, status, detail, code, field }
+        let r#type = format!("urn:kakitome:problem:{code}");
+        let reason = flaw.map(PdfFlaw::word);
+        Body { r#type, title, status, detail, code, field, reason }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{problem::WRONG_METHOD, routes};
-use crate::domain::{job::Channel, refusal::Refusal, stage::Stage};
+use crate::domain::{job::Channel, pdf::PdfFlaw, refusal::Refusal, stage::Stage};
 
 fn document() -> Value {
     serde_saphyr::from_str(include_str!("../../docs/openapi.yaml")).unwrap()
@@ -32,6 +32,8 @@ fn the_document_has_every_code_stage_and_channel() {
     assert_eq!(words(&schemas["Problem"]["properties"]["code"]["enum"]), codes, "codes");
     let stages: BTreeSet<_> = Stage::ALL.iter().map(|stage| stage.word()).collect();
     assert_eq!(words(&schemas["Stage"]["enum"]), stages, "stages");
+    let reasons: BTreeSet<_> = PdfFlaw::ALL.iter().map(|flaw| flaw.word()).collect();
+    assert_eq!(words(&schemas["Problem"]["properties"]["reason"]["enum"]), reasons, "reasons");
     let channels = BTreeSet::from([Channel::Email.word(), Channel::Post.word()]);
     assert_eq!(words(&schemas["Job"]["properties"]["channel"]["enum"]), channels, "channels");
 }
@@ -47,7 +49,8 @@ fn a_sender_can_be_told_every_refusal_of_a_job() {
     let document = document();
     let told = statuses(&document["paths"]["/v1/jobs"]["post"]);
     // What is not about a job that is being sent.
-    let others = [Refusal::NotFound, Refusal::TooLate];
+    let others =
+        [Refusal::NotFound, Refusal::TooLate, Refusal::UploadInUse, Refusal::TooManyUploads];
     for refusal in Refusal::ALL.iter().filter(|refusal| !others.contains(refusal)) {
         assert!(told.contains(&refusal.http_status()), "{refusal} has no answer");
     }

@@ -12,6 +12,7 @@ use super::{
     events::EventMaker,
     metrics::Metrics,
     office::{LeaseWatch, Office, Press, Queues},
+    pdf_child::ChildCheck,
     steps::suspects::Suspects,
     workshop,
 };
@@ -26,7 +27,8 @@ use crate::{
     },
     domain::ids::Epoch,
     entropy::Entropy,
-    render::{FontSource, Renderer},
+    intake::inside::PdfCheck,
+    render::{FontSource, PdfLimits, Renderer},
     retention::Witness,
     store::{
         Db, DbOptions,
@@ -46,6 +48,8 @@ pub struct Parts {
     pub entropy: Entropy,
     /// What renders; the bundled renderer where none is given.
     pub press: Option<Arc<dyn Press>>,
+    /// What looks into finished PDFs; children of this program where none is given.
+    pub pdfs: Option<Arc<dyn PdfCheck>>,
     /// What this process does.
     pub roles: Vec<Role>,
     /// The database, where it is not simply the configured one.
@@ -57,7 +61,15 @@ pub struct Parts {
 impl Parts {
     /// An office on this clock, with everything as it is configured.
     pub fn new(clock: SharedClock, entropy: Entropy) -> Self {
-        Self { clock, entropy, press: None, roles: Role::ALL.to_vec(), db: None, witness: None }
+        Self {
+            clock,
+            entropy,
+            press: None,
+            pdfs: None,
+            roles: Role::ALL.to_vec(),
+            db: None,
+            witness: None,
+        }
     }
 }
 
@@ -243,7 +255,7 @@ pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
 /// Puts the office together and enters this process into the list of workers.
 /// The schema must be up to date.
 pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
-    let Parts { clock, entropy, press, roles, db, witness } = parts;
+    let Parts { clock, entropy, press, pdfs, roles, db, witness } = parts;
     let now = clock.now();
     let epoch = Epoch(entropy.id(now)?);
     let db = match db {
@@ -260,6 +272,10 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         Some(press) => press,
         None => Arc::new(renderer(&config)?),
     };
+    let pdfs = pdfs.unwrap_or_else(|| {
+        let max_bytes = config.uploads.bytes_max;
+        Arc::new(ChildCheck::new(PdfLimits { max_bytes, ..PdfLimits::default() }))
+    });
     let config = Arc::new(config);
     let lease = config.work.lease;
     let row = WorkerRow {
@@ -280,6 +296,7 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         queues: Queues::new(&config),
         blobs: blobs(&config, &entropy)?,
         scribe: Scribe::new(entropy.clone()),
+        pdfs,
         press,
         composer: Composer::new()?,
         suspects: Suspects::open(&journals, epoch)?,

@@ -44,6 +44,7 @@ impl OfficeDesk {
                 keys: office.keys.clone(),
                 scribe: office.scribe.clone(),
                 announce: Arc::new(office.events.clone()),
+                pdfs: Arc::clone(&office.pdfs),
                 has_template: Arc::new(move |name| press.has_template(name)),
             })
         }))

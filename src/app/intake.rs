@@ -29,7 +29,7 @@ use crate::{
     domain::{
         ids::TenantId,
         job::{CONTENT_TYPE, MESSAGE_TYPE},
-        refusal::Refusal,
+        refusal::{Refusal, Refused},
     },
     intake::desk::{Desk, Incoming, Verdict},
     store::work,
@@ -208,8 +208,7 @@ impl AmqpIntake {
         let mut dead = Vec::new();
         for ((message, sender), verdict) in messages.iter().zip(senders).zip(verdicts) {
             if let Verdict::Refused { refused } = verdict {
-                let code = refused.refusal.code();
-                dead.push(self.dead_letter(message, sender.ok().as_ref(), code).await?);
+                dead.push(self.dead_letter(message, sender.ok().as_ref(), refused).await?);
             }
         }
         Ok(dead)
@@ -249,7 +248,7 @@ impl AmqpIntake {
         &self,
         message: &Message,
         tenant: Option<&TenantId>,
-        code: &'static str,
+        refused: Refused,
     ) -> anyhow::Result<Outgoing> {
         let sealed = message.content_encoding.as_deref() == Some(SEALED);
         let body = if sealed {
@@ -274,7 +273,8 @@ impl AmqpIntake {
         outgoing.content_encoding = Some(SEALED.to_owned());
         outgoing.message_id = Some(id);
         outgoing.correlation_id.clone_from(&message.correlation_id);
-        outgoing.error_code = Some(code.to_owned());
+        outgoing.error_code = Some(refused.refusal.code().to_owned());
+        outgoing.error_reason = refused.flaw.map(|flaw| flaw.word().to_owned());
         outgoing.traceparent.clone_from(&message.traceparent);
         Ok(outgoing)
     }

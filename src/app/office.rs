@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use zeroize::Zeroizing;
 
 use super::{
     events::EventMaker,
@@ -26,9 +27,11 @@ use crate::{
         checked::CheckedJob,
         ids::{Epoch, JobId, TenantId},
         job::Channel,
+        pdf::PdfFacts,
     },
     entropy::Entropy,
-    render::{AddressPage, Order, PdfLimits, RenderError, Rendered, Renderer},
+    intake::inside::PdfCheck,
+    render::{AddressPage, Order, RenderError, Rendered, Renderer},
     retention::Witness,
     store::{Db, keyring::KeyRing, ledger::Scribe, work::SealedJob},
 };
@@ -38,12 +41,12 @@ use crate::{
 pub trait Press: Send + Sync {
     /// Renders a template.
     fn render(&self, order: &Order<'_>) -> Result<Rendered, RenderError>;
-    /// Takes over a finished PDF.
+    /// Takes over a finished PDF that was looked into.
     fn adopt(
         &self,
-        pdf: &[u8],
+        pdf: Zeroizing<Vec<u8>>,
+        facts: PdfFacts,
         address_page: Option<&AddressPage>,
-        limits: PdfLimits,
     ) -> Result<Rendered, RenderError>;
     /// Whether the template exists.
     fn has_template(&self, name: &str) -> bool;
@@ -56,11 +59,11 @@ impl Press for Renderer {
 
     fn adopt(
         &self,
-        pdf: &[u8],
+        pdf: Zeroizing<Vec<u8>>,
+        facts: PdfFacts,
         address_page: Option<&AddressPage>,
-        limits: PdfLimits,
     ) -> Result<Rendered, RenderError> {
-        Self::adopt(self, pdf, address_page, limits)
+        Self::adopt(self, pdf, facts, address_page)
     }
 
     fn has_template(&self, name: &str) -> bool {
@@ -88,6 +91,8 @@ pub struct Office {
     pub blobs: Blobs,
     /// Writes rows of the log.
     pub scribe: Scribe,
+    /// Looks into finished PDFs.
+    pub pdfs: Arc<dyn PdfCheck>,
     /// Makes PDFs.
     pub press: Arc<dyn Press>,
     /// Writes mails.

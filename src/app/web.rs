@@ -14,6 +14,7 @@ use super::{
     office::Office,
     operations::Check,
     post::Step,
+    uploads::OfficeUploads,
     worker::{Service, Tick},
 };
 use crate::{
@@ -85,9 +86,13 @@ pub fn api(office: &Arc<Office>, desk: Arc<OfficeDesk>) -> anyhow::Result<Router
         clock: Arc::clone(&office.clock),
         scribe: office.scribe.clone(),
         desk,
+        uploads: Arc::new(OfficeUploads::new(Arc::clone(office))),
         announce: Arc::new(office.events.clone()),
         tokens,
-        limits: api::Limits::default(),
+        limits: api::Limits {
+            upload_bytes_max: office.config.uploads.bytes_max,
+            ..api::Limits::default()
+        },
         answered: Arc::new(move |route, status| metrics.http(route, status)),
     }))
 }

@@ -11,6 +11,7 @@ use lapin::{
 use super::BrokerError;
 
 const ERROR_HEADER: &str = "x-kakitome-error";
+const REASON_HEADER: &str = "x-kakitome-reason";
 const TRACE_HEADER: &str = "traceparent";
 const PERSISTENT: u8 = 2;
 
@@ -123,6 +124,8 @@ pub struct Outgoing {
     pub user_id: Option<String>,
     /// The code in the header `x-kakitome-error`, on refused jobs.
     pub error_code: Option<String>,
+    /// What is wrong with a finished PDF, in the header `x-kakitome-reason`.
+    pub error_reason: Option<String>,
     /// The W3C trace context.
     pub traceparent: Option<String>,
 }
@@ -141,6 +144,7 @@ impl Outgoing {
             correlation_id: None,
             user_id: None,
             error_code: None,
+            error_reason: None,
             traceparent: None,
         }
     }
@@ -166,7 +170,12 @@ impl Outgoing {
             properties = properties.with_user_id(short("user id", user)?);
         }
         let mut headers = FieldTable::default();
-        for (name, value) in [(ERROR_HEADER, &self.error_code), (TRACE_HEADER, &self.traceparent)] {
+        let own = [
+            (ERROR_HEADER, &self.error_code),
+            (REASON_HEADER, &self.error_reason),
+            (TRACE_HEADER, &self.traceparent),
+        ];
+        for (name, value) in own {
             if let Some(value) = value {
                 headers.insert(name.into(), AMQPValue::LongString(value.as_str().into()));
             }

@@ -100,7 +100,7 @@ fn look(
 fn facts_of(job: &SendJob) -> Option<crate::domain::evidence::DocumentFacts> {
     match &job.document {
         Document::Template { template, data, .. } => document::facts(template, data),
-        Document::Pdf { .. } => None,
+        Document::Pdf { .. } | Document::Upload { .. } => None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::app::Chain;
+use crate::app::{Chain, pdf_child};
 
 mod audit;
 mod check;
@@ -31,6 +31,7 @@ mod render;
 mod retention;
 mod serve;
 mod templates;
+mod upload;
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -64,6 +65,10 @@ enum Command {
     Serve(serve::Serve),
     /// Sends jobs to the office: to the broker, or over HTTP.
     Enqueue(enqueue::Enqueue),
+    /// Uploads a finished PDF for a job to come.
+    Upload(upload::Upload),
+    /// Looks into a PDF as the office would, and sends nothing.
+    CheckPdf(upload::CheckPdf),
     /// Lists, shows, retries, cancels jobs.
     Jobs(jobs::Jobs),
     /// Looks at a job as the office would, and sends nothing.
@@ -117,6 +122,10 @@ struct ConfigArg {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    // A child is shut in before anything else happens.
+    if let Some(code) = pdf_child::run_if_child(std::env::args_os()) {
+        return code;
+    }
     let arguments = Arguments::parse();
     context::hush_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -150,6 +159,8 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Demo(demo) => demo.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::Enqueue(enqueue) => enqueue.run().await,
+        Command::Upload(upload) => upload.run().await,
+        Command::CheckPdf(check_pdf) => check_pdf.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::CheckJob(check_job) => check_job.run(),
         Command::Render(render) => render.run(),

@@ -125,6 +125,7 @@ fn add(all: &mut Done, done: Done) {
         (&mut all.moved, done.moved),
         (&mut all.purged, done.purged),
         (&mut all.never_dispatched, done.never_dispatched),
+        (&mut all.uploads, done.uploads),
         (&mut all.segments, done.segments),
         (&mut all.months, done.months),
     ];
@@ -142,6 +143,7 @@ fn tell(done: &Done, as_json: bool) {
         ("moved", done.moved),
         ("purged", done.purged),
         ("never_dispatched", done.never_dispatched),
+        ("uploads", done.uploads),
         ("segments", done.segments),
         ("months", done.months),
         ("doubtful", done.doubtful),

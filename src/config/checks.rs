@@ -71,6 +71,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     broker(config, &mut found);
     mail(config, &mut found);
     post(config, &mut found);
+    uploads(config, &mut found);
     work(config, &mut found);
     tenants(config, &mut found);
     found.0
@@ -226,6 +227,14 @@ fn post(config: &Config, found: &mut Findings) {
     let named = (1..=32).contains(&post.partner.len())
         && post.partner.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     found.note(!named, "post.partner", "1 to 32 characters of a-z, 0-9 and -");
+}
+
+fn uploads(config: &Config, found: &mut Findings) {
+    let uploads = &config.uploads;
+    found.within("uploads.bytes_max", &uploads.bytes_max, &(64 << 10), &(100 << 20));
+    found.span("uploads.keep", uploads.keep, 3_600, 30 * 86_400);
+    found.within("uploads.per_tenant", &uploads.per_tenant, &1, &1_000_000);
+    found.within("uploads.at_once", &uploads.at_once, &1, &64);
 }
 
 fn work(config: &Config, found: &mut Findings) {

@@ -49,6 +49,8 @@ pub struct Config {
     pub mail: Mail,
     /// The print partner; absent: letters are refused.
     pub post: Option<Post>,
+    /// Finished PDFs that are uploaded before their job.
+    pub uploads: Uploads,
     /// How much is done at once, and how often it is tried.
     pub work: Work,
     /// What is kept, and for how long.
@@ -326,6 +328,24 @@ pub enum ManifestEncoding {
     Cp932,
 }
 
+/// `[uploads]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Uploads {
+    /// Bytes of a finished PDF, at the most; a longer one is refused
+    /// (65536 to 104857600).
+    pub bytes_max: usize,
+    /// How long an upload is kept for a job to name it; it stays longer while
+    /// such a job is not sealed (1h to 30days).
+    pub keep: Span,
+    /// Uploads of one tenant at rest, at the most; the next one is refused
+    /// (1 to 1000000).
+    pub per_tenant: u32,
+    /// Uploads on their way in at once, at the most; the next one is asked to
+    /// come again. Each may take three times its size in memory (1 to 64).
+    pub at_once: usize,
+}
+
 /// `[work]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -574,6 +594,17 @@ impl Default for Post {
             manifest: ManifestEncoding::Utf8,
             silent_after: Span(Duration::from_hours(168)),
             sender_lines: Vec::new(),
+        }
+    }
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            bytes_max: 20 << 20,
+            keep: Span(Duration::from_hours(24)),
+            per_tenant: 1_000,
+            at_once: 4,
         }
     }
 }

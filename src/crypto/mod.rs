@@ -16,6 +16,7 @@ pub mod prints;
 pub mod sealed_body;
 pub mod stream;
 pub mod token;
+pub mod upload;
 pub mod wrap;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) mod format_tests;
 pub use delivery::DeliveryKey;
 pub use key::Key;
 pub use token::{BadToken, LinkKeys, LinkToken, Lookup};
+pub use upload::UploadKey;
 
 use crate::entropy::NoEntropy;
 

@@ -12,6 +12,7 @@ use super::{
     job::{Channel, Document},
     locale::Locale,
     mail_address::MailAddress,
+    pdf::PdfFacts,
     postal_address::PostalAddress,
 };
 
@@ -27,6 +28,9 @@ pub struct CheckedJob {
     pub channel: Channel,
     /// What is delivered.
     pub document: Document,
+    /// What is known of a finished PDF; nothing where it was not looked into yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pdf: Option<PdfFacts>,
     /// The name the recipient saves it under; always set, ends in `.pdf`.
     pub filename: String,
     /// To whom.

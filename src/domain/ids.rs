@@ -34,6 +34,8 @@ id! {
     SegmentId
     /// One life of one process, drawn at its start; never reused (UUID version 7).
     Epoch
+    /// One finished PDF that a sender uploaded before the job (UUID version 7).
+    UploadId
     /// One batch of letters handed to a print partner (UUID version 7).
     BatchId
 }

@@ -13,7 +13,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{canonical::canonical_json, ids::TenantId, locale::Locale};
+use super::{
+    canonical::canonical_json,
+    ids::{TenantId, UploadId},
+    locale::Locale,
+};
 
 /// The AMQP message type of a send job.
 pub const MESSAGE_TYPE: &str = "kakitome.send.v1";
@@ -111,13 +115,22 @@ pub enum Document {
         /// The name the recipient saves it under.
         filename: Option<String>,
     },
+    /// A PDF that the sender made and uploaded before.
+    Upload {
+        /// Its upload.
+        upload: UploadId,
+        /// The name the recipient saves it under.
+        filename: Option<String>,
+    },
 }
 
 impl Document {
     /// The name the recipient saves it under, if the sender chose one.
     pub fn filename(&self) -> Option<&str> {
         match self {
-            Self::Template { filename, .. } | Self::Pdf { filename, .. } => filename.as_deref(),
+            Self::Template { filename, .. }
+            | Self::Pdf { filename, .. }
+            | Self::Upload { filename, .. } => filename.as_deref(),
         }
     }
 
@@ -125,7 +138,7 @@ impl Document {
     pub fn template(&self) -> Option<&str> {
         match self {
             Self::Template { template, .. } => Some(template),
-            Self::Pdf { .. } => None,
+            Self::Pdf { .. } | Self::Upload { .. } => None,
         }
     }
 }
@@ -225,6 +238,12 @@ impl SendJob {
     }
 }
 
+/// The id of an upload in its one spelling, as the receipt gave it.
+pub fn parse_upload(text: &str) -> Option<UploadId> {
+    let upload: UploadId = text.parse().ok()?;
+    (upload.to_string() == text).then_some(upload)
+}
+
 /// How [`Document`] looks in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,7 +257,8 @@ struct DocumentIn {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PdfIn {
-    base64: String,
+    base64: Option<String>,
+    upload: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -255,7 +275,10 @@ struct DocumentOut<'a> {
 
 #[derive(Serialize)]
 struct PdfOut {
-    base64: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<String>,
 }
 
 impl Serialize for Document {
@@ -270,7 +293,16 @@ impl Serialize for Document {
             Self::Pdf { bytes, filename } => DocumentOut {
                 template: None,
                 data: None,
-                pdf: Some(PdfOut { base64: data_encoding::BASE64.encode(bytes) }),
+                pdf: Some(PdfOut {
+                    base64: Some(data_encoding::BASE64.encode(bytes)),
+                    upload: None,
+                }),
+                filename: filename.as_deref(),
+            },
+            Self::Upload { upload, filename } => DocumentOut {
+                template: None,
+                data: None,
+                pdf: Some(PdfOut { base64: None, upload: Some(upload.to_string()) }),
                 filename: filename.as_deref(),
             },
         };
@@ -284,7 +316,11 @@ impl<'de> Deserialize<'de> for Document {
         let DocumentIn { template, data, pdf, filename } = DocumentIn::deserialize(deserializer)?;
         match (template, data, pdf) {
             (Some(template), Some(data), None) => Ok(Self::Template { template, data, filename }),
-            (None, None, Some(PdfIn { base64 })) => {
+            (None, None, Some(PdfIn { base64: None, upload: Some(upload) })) => {
+                let upload = parse_upload(&upload).ok_or(D::Error::custom("not an upload"))?;
+                Ok(Self::Upload { upload, filename })
+            }
+            (None, None, Some(PdfIn { base64: Some(base64), upload: None })) => {
                 let bytes = data_encoding::BASE64
                     .decode(base64.as_bytes())
                     .map_err(|_| D::Error::custom("not base64"))?;
@@ -306,6 +342,7 @@ impl fmt::Debug for Document {
         f.write_str(match self {
             Self::Template { .. } => "Template(..)",
             Self::Pdf { .. } => "Pdf(..)",
+            Self::Upload { .. } => "Upload(..)",
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod locale;
 pub mod log;
 pub mod mail_address;
 pub mod names;
+pub mod pdf;
 pub mod personal;
 pub mod postal_address;
 pub mod reason;

@@ -63,7 +63,7 @@ reasons! {
         "The template names an image or font that is not installed, or is too large."
         "Install the asset and retry; nothing is ever fetched."
     PdfUnusable "pdf_unusable" Parked
-        "The finished PDF passed the first look, but cannot be read to its end."
+        "The finished PDF passed the first look, but cannot be delivered; the log says why."
         "Cancel, and send a new job with a sound file."
     PayloadUnreadable "payload_unreadable" Parked
         "What we stored for this job does not open with its key."

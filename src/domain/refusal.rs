@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use super::pdf::PdfFlaw;
+
 macro_rules! refusals {
     ($($name:ident $code:literal $status:literal $means:literal $remedy:literal)*) => {
         /// Why a job, or a question about one, was refused.
@@ -50,10 +52,10 @@ macro_rules! refusals {
 refusals! {
     TooLarge "too_large" 413
         "The body, or the number of values in it, is above the limit; it was not read to its end."
-        "Send less: the limit is 1 MiB and 100,000 JSON values."
+        "Send less: the limit is 1 MiB and 100,000 JSON values; a larger finished PDF is uploaded first, up to `uploads.bytes_max`."
     WrongType "wrong_type" 415
         "The message type, content type or content encoding is not one we read."
-        "Send type `kakitome.send.v1`, content type `application/json`, and no encoding or `hpke`."
+        "Send type `kakitome.send.v1`, content type `application/json` (an upload: `application/pdf`), and no encoding or `hpke`."
     BadSealedBody "bad_sealed_body" 400
         "The body says it is sealed, but does not open with this tenant's key."
         "Fetch the public key again with `kakitome keys public` and seal the job anew."
@@ -91,11 +93,14 @@ refusals! {
         "There is no template of this name for this tenant."
         "Use the name of an installed template; `kakitome templates` lists them."
     BadPdf "bad_pdf" 422
-        "The finished document is not a whole, unencrypted, passive PDF file."
-        "Export the document again, without encryption, scripts and attachments."
+        "The finished document is not a whole, unencrypted, passive PDF file; the reason says which rule it breaks."
+        "Export the document again, with its fonts embedded and without encryption, scripts and attachments."
     TypeNotAllowed "type_not_allowed" 422
         "The finished document is a file of another type."
         "Send a PDF; archives and office files are not delivered."
+    NoUpload "no_upload" 422
+        "This tenant has no such upload: it never was, was deleted, or has expired."
+        "Upload the PDF again with `POST /v1/uploads`, and send the job with the new id before the upload expires."
     EvidenceMismatch "evidence_mismatch" 422
         "A value in `evidence` differs from what the document itself says; the path names it."
         "Correct one of the two, or leave the field out: it is taken from the document."
@@ -115,11 +120,17 @@ refusals! {
         "The request carries no valid token."
         "Send `Authorization: Bearer` with a token of this tenant."
     NotFound "not_found" 404
-        "This tenant has no such job."
+        "This tenant has no such job or upload."
         "Check the id; ids of other tenants are never found."
     TooLate "too_late" 409
         "The job is past the point where this can still be done."
         "A job that has been sent can be recalled, but not cancelled."
+    UploadInUse "upload_in_use" 409
+        "A job that is not sealed yet needs this upload."
+        "Cancel the job first, or leave the upload: it is destroyed when nothing needs it any more."
+    TooManyUploads "too_many_uploads" 429
+        "The tenant has as many uploads at rest as it may have."
+        "Delete uploads that no job will name, or wait until they expire."
     TryLater "try_later" 503
         "We cannot take the job onto our books now; nothing was accepted."
         "Send the same job with the same key again after the time in `Retry-After`."
@@ -133,7 +144,7 @@ impl Refusal {
 
     /// This refusal, laid at the door of one of our own fields.
     pub const fn at(self, path: &'static str) -> Refused {
-        Refused { refusal: self, path: Some(path) }
+        Refused { refusal: self, path: Some(path), flaw: None }
     }
 }
 
@@ -157,20 +168,33 @@ pub struct Refused {
     /// The field at fault, such as `recipient.address.postal_code`: always a
     /// name out of our own contract, never one that the sender chose.
     pub path: Option<&'static str>,
+    /// What is wrong with the finished PDF, beside `bad_pdf`.
+    pub flaw: Option<PdfFlaw>,
+}
+
+impl Refused {
+    /// `bad_pdf` with its reason, laid at the door of `document.pdf`.
+    pub const fn bad_pdf(flaw: PdfFlaw) -> Self {
+        Self { refusal: Refusal::BadPdf, path: Some("document.pdf"), flaw: Some(flaw) }
+    }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, path: None }
+        Self { refusal, path: None, flaw: None }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path {
-            Some(path) => write!(f, "{} at {path}", self.refusal),
-            None => self.refusal.fmt(f),
+        self.refusal.fmt(f)?;
+        if let Some(path) = self.path {
+            write!(f, " at {path}")?;
         }
+        if let Some(flaw) = self.flaw {
+            write!(f, " ({flaw})")?;
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     check::{self, CheckContext, LINK_DAYS_MAX},
+    inside::{self, PdfCheck},
     parse::{self, ParseLimits},
 };
 use crate::{
@@ -155,6 +156,8 @@ pub struct Desk {
     pub scribe: Scribe,
     /// Makes result events.
     pub announce: Arc<dyn Announce>,
+    /// Looks into finished PDFs.
+    pub pdfs: Arc<dyn PdfCheck>,
     /// Which templates exist.
     pub has_template: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
@@ -191,12 +194,20 @@ impl Desk {
         let mut candidates = Vec::new();
         let mut events = Vec::new();
         let mut outbox = Vec::new();
-        for (index, incoming) in batch.into_iter().enumerate() {
-            match self.read(&incoming, now).await? {
+        let mut reads = Vec::with_capacity(batch.len());
+        for incoming in &batch {
+            reads.push(self.read(incoming, now).await?);
+        }
+        inside::look(&*self.pdfs, reads.iter_mut()).await;
+        for (index, (incoming, read)) in batch.into_iter().zip(reads).enumerate() {
+            let offered = match read {
                 Ok((checked, payload_mac)) => {
-                    let candidate = self
-                        .candidate(index, checked, payload_mac, incoming.trace, now, lease)
-                        .await?;
+                    self.candidate(index, checked, payload_mac, incoming.trace, now, lease).await?
+                }
+                Err(refused) => Err(refused),
+            };
+            match offered {
+                Ok(candidate) => {
                     candidates.push(candidate);
                     verdicts.push(None);
                 }
@@ -281,15 +292,18 @@ impl Desk {
     async fn candidate(
         &self,
         index: usize,
-        checked: CheckedJob,
+        mut checked: CheckedJob,
         payload_mac: [u8; 32],
         trace: Option<String>,
         now: DateTime<Utc>,
         lease: &mut (dyn FnMut(&TenantId) -> bool + Send),
-    ) -> Result<Candidate, DeskError> {
+    ) -> Result<Result<Candidate, Refused>, DeskError> {
         let tenant = checked.tenant.clone();
         let settings = self.config.tenants.get(&tenant);
         let job = JobId(self.entropy.id(now)?);
+        if let Err(refused) = inside::claim(&self.db, &mut checked, job, now).await? {
+            return Ok(Err(refused));
+        }
         let key = DeliveryKey::draw(&self.entropy)?;
         let zone = settings.map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
         let send_at = checked.send_at.max(now);
@@ -324,7 +338,7 @@ impl Desk {
         let reference = checked.reference.clone();
         let fresh =
             Fresh { key, purge_day: purge.purge_day, accepted_at: now, checked: Box::new(checked) };
-        Ok(Candidate { index, row, fresh, key: sender_key, reference })
+        Ok(Ok(Candidate { index, row, fresh, key: sender_key, reference }))
     }
 
     /// Puts the candidates onto the books and answers for each.
@@ -404,6 +418,10 @@ impl Desk {
         if let Some(email) = &checked.recipient.email {
             personal.push(("recipient_address", email.shown()));
         }
+        let mut facts = vec![("channel", checked.channel.word().into())];
+        if let Document::Upload { upload, .. } = &checked.document {
+            facts.push(("upload", upload.0.as_bytes().as_slice().into()));
+        }
         self.scribe.event(EventDraft {
             tenant: &checked.tenant,
             job: Some(job),
@@ -411,7 +429,7 @@ impl Desk {
             kind: Kind::Accepted,
             actor: Actor::Application,
             code: None,
-            facts: vec![("channel", checked.channel.word().into())],
+            facts,
             personal,
             detail_key: DetailKey::Delivery(&key.personal_key()),
         })
@@ -426,6 +444,9 @@ impl Desk {
         let mut facts = Vec::new();
         if let Some(path) = refused.path {
             facts.push(("field", path.into()));
+        }
+        if let Some(flaw) = refused.flaw {
+            facts.push(("reason", flaw.word().into()));
         }
         let wrong = refused.refusal == Refusal::WrongTenant;
         self.scribe.event(EventDraft {
@@ -515,7 +536,7 @@ fn recipient_index(index: &crate::crypto::Key, checked: &CheckedJob) -> [u8; 16]
 fn facts_of(document: &Document) -> Option<DocumentFacts> {
     match document {
         Document::Template { template, data, .. } => document::facts(template, data),
-        Document::Pdf { .. } => None,
+        Document::Pdf { .. } | Document::Upload { .. } => None,
     }
 }
 

@@ -8,5 +8,6 @@
 
 pub mod check;
 pub mod desk;
+pub mod inside;
 mod json;
 pub mod parse;

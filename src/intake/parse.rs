@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 use super::json;
 use crate::domain::{
-    ids::TenantId,
-    job::{AddressClaim, Channel, Document, EvidenceClaim, LinkTerms, Recipient, SendJob},
+    ids::{TenantId, UploadId},
+    job::{
+        AddressClaim, Channel, Document, EvidenceClaim, LinkTerms, Recipient, SendJob, parse_upload,
+    },
     locale::Locale,
     refusal::{Refusal, Refused},
 };
@@ -75,7 +77,7 @@ fn document(value: Value, path: &'static str) -> Result<Document, Refused> {
     let mut document = object(value, path)?;
     known(&document, path, &["template", "data", "pdf", "filename"])?;
     let filename = optional(&mut document, "document.filename", text)?;
-    let Some(bytes) = optional(&mut document, "document.pdf", pdf)? else {
+    let Some(pdf) = optional(&mut document, "document.pdf", pdf)? else {
         return Ok(Document::Template {
             template: required(&mut document, "document.template", text)?,
             data: required(&mut document, "document.data", data)?,
@@ -84,20 +86,37 @@ fn document(value: Value, path: &'static str) -> Result<Document, Refused> {
     };
     // One or the other: what would be delivered must not be a guess.
     if document.is_empty() {
-        Ok(Document::Pdf { bytes, filename })
+        Ok(match pdf {
+            Pdf::Bytes(bytes) => Document::Pdf { bytes, filename },
+            Pdf::Upload(upload) => Document::Upload { upload, filename },
+        })
     } else {
         Err(Refusal::BadField.at("document.pdf"))
     }
 }
 
-fn pdf(value: Value, path: &'static str) -> Result<Vec<u8>, Refused> {
+/// A finished PDF: itself, or its upload.
+enum Pdf {
+    Bytes(Vec<u8>),
+    Upload(UploadId),
+}
+
+fn pdf(value: Value, path: &'static str) -> Result<Pdf, Refused> {
     let mut pdf = object(value, path)?;
-    known(&pdf, path, &["base64"])?;
-    required(&mut pdf, "document.pdf.base64", |value, path| {
-        data_encoding::BASE64
-            .decode(text(value, path)?.as_bytes())
-            .map_err(|_| Refusal::BadField.at(path))
-    })
+    known(&pdf, path, &["base64", "upload"])?;
+    let upload = optional(&mut pdf, "document.pdf.upload", |value, path| {
+        parse_upload(&text(value, path)?).ok_or(Refusal::BadField.at(path))
+    })?;
+    match upload {
+        Some(upload) if pdf.is_empty() => Ok(Pdf::Upload(upload)),
+        Some(_) => Err(Refusal::BadField.at(path)),
+        None => required(&mut pdf, "document.pdf.base64", |value, path| {
+            data_encoding::BASE64
+                .decode(text(value, path)?.as_bytes())
+                .map(Pdf::Bytes)
+                .map_err(|_| Refusal::BadField.at(path))
+        }),
+    }
 }
 
 fn data(value: Value, path: &'static str) -> Result<Map<String, Value>, Refused> {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::domain::document::DocumentError;
+use crate::domain::{document::DocumentError, pdf::PdfFlaw};
 
 /// A place in a file of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum RenderError {
     },
     /// The finished PDF cannot be taken.
     #[error("the PDF cannot be taken: {0}")]
-    BadPdf(&'static str),
+    BadPdf(PdfFlaw),
     /// More pages than are allowed.
     #[error("more than {max} pages")]
     TooManyPages {

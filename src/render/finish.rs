@@ -141,7 +141,9 @@ pub(super) fn write(document: &mut Document) -> Result<Zeroizing<Vec<u8>>, Rende
         _ => 1_024,
     });
     let mut out = Zeroizing::new(Vec::with_capacity(streams.sum::<usize>() + 4_096));
-    document.save_to(&mut *out).map_err(|_| RenderError::BadPdf("cannot be written"))?;
+    document
+        .save_to(&mut *out)
+        .map_err(|_| RenderError::BadPdf(crate::domain::pdf::PdfFlaw::Damaged))?;
     Ok(out)
 }
 

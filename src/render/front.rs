@@ -10,6 +10,7 @@ use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
 use zeroize::Zeroizing;
 
 use super::{css::PageRule, error::RenderError, finish};
+use crate::domain::pdf::PdfFlaw;
 
 /// The name of the mark among a page's resources.
 const MARK: &str = "KakitomePiece";
@@ -22,7 +23,7 @@ pub(super) fn put_in_front(
     mut document: Document,
     mut front: Document,
 ) -> Result<Zeroizing<Vec<u8>>, RenderError> {
-    merge(&mut document, &mut front).ok_or(RenderError::BadPdf("its pages cannot be found"))?;
+    merge(&mut document, &mut front).ok_or(RenderError::BadPdf(PdfFlaw::Damaged))?;
     finish::write(&mut document)
 }
 
@@ -117,7 +118,11 @@ fn origin(document: &Document, page: ObjectId) -> (f32, f32) {
 }
 
 /// An attribute of a page or of a node above it (ISO 32000-1 §7.7.3.4).
-fn inherited<'a>(document: &'a Document, page: ObjectId, key: &[u8]) -> Option<&'a Object> {
+pub(super) fn inherited<'a>(
+    document: &'a Document,
+    page: ObjectId,
+    key: &[u8],
+) -> Option<&'a Object> {
     let mut node = document.get_dictionary(page).ok()?;
     for _ in 0..DEEPEST {
         if let Ok(value) = node.get(key) {

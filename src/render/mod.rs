@@ -43,13 +43,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
-pub use adopt::PdfLimits;
+pub use adopt::{PdfLimits, check_pdf};
 pub use error::{At, RenderError};
 pub use font::FontSource;
 pub use template::TemplateBundle;
 pub use trial::{FONTS_CSS, Trial, font_files};
 
-use crate::domain::locale::Locale;
+use crate::domain::{locale::Locale, pdf::PdfFacts};
 use assets::Assets;
 use css::{PageRule, Paper, Sheet, cascade::Styles};
 use dom::{Tag, Tree};
@@ -302,27 +302,26 @@ impl Renderer {
         })
     }
 
-    /// Takes a finished PDF from the sender, checked: it parses, is not
-    /// encrypted, does nothing by itself, carries no files, and keeps the limits.
+    /// Takes over a finished PDF of the sender's that [`check_pdf`] found to be good,
+    /// with what it found.
     ///
     /// Without an address page the bytes are the sender's own, so that signatures
     /// stay valid. With one the document is written anew behind it: the sender's
     /// pages keep their content and get the piece's mark on their edge.
     pub fn adopt(
         &self,
-        pdf: &[u8],
+        pdf: Zeroizing<Vec<u8>>,
+        facts: PdfFacts,
         address_page: Option<&AddressPage>,
-        limits: PdfLimits,
     ) -> Result<Rendered, RenderError> {
-        let (document, count) = adopt::check(pdf, limits)?;
         let (pdf, pages) = match address_page {
-            None => (Zeroizing::new(pdf.to_vec()), count),
+            // Not read again: nothing of it is needed.
+            None => (pdf, facts.pages),
             Some(address) => {
-                let pages = count.saturating_add(1);
-                let max = limits.max_pages.min(MAX_PAGES);
-                if pages > max {
-                    return Err(RenderError::TooManyPages { max });
-                }
+                let pages =
+                    page_count(usize::try_from(facts.pages.saturating_add(1)).unwrap_or(0))?;
+                let document = adopt::load(&pdf).map_err(RenderError::BadPdf)?;
+                drop(pdf);
                 let front = self.address_document(address, pages)?;
                 (front::put_in_front(document, front)?, pages)
             }

@@ -63,6 +63,7 @@ impl Retention {
         let numbers: BTreeSet<i64> = condemned.iter().map(|(_, _, day)| *day).collect();
         for day in numbers {
             self.clear_day(day, &mut condemned, now, done).await?;
+            self.clear_uploads(day, &mut condemned, now, done).await?;
         }
         if condemned.is_empty() {
             return Ok(());

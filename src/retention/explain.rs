@@ -21,6 +21,7 @@ use crate::{
     store::{
         jobs::{self, JobRow},
         retention::{self, DueJob},
+        uploads,
     },
 };
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub held_seconds: Option<i64>,
     /// What would happen, by tenant, service and day.
     pub days: Vec<PlannedDay>,
+    /// Uploads that would be ended.
+    pub uploads: usize,
     /// There is more than one plan can show.
     pub more: bool,
 }
@@ -105,7 +108,8 @@ impl Retention {
         let due = retention::due(&mut tx, latest_day(at), at, PLANNED_MAX).await?;
         let mut old = self.old_undispatched(&mut tx, at, PLANNED_MAX).await?;
         let limit = usize::try_from(PLANNED_MAX).unwrap_or(usize::MAX);
-        let more = due.len() >= limit || old.len() >= limit;
+        let uploads = uploads::spent(&mut tx, at, PLANNED_MAX).await?.len();
+        let more = due.len() >= limit || old.len() >= limit || uploads >= limit;
         old.retain(|job| !due.iter().any(|due| due.id == job.id));
         for job in due.iter().chain(&old) {
             self.enter(&mut days, job, at);
@@ -130,7 +134,7 @@ impl Retention {
         }
         let days = days.into_values().collect();
         let held_seconds = self.apart(at).await?.map(|apart| apart.num_seconds());
-        Ok(Plan { at, held_seconds, days, more })
+        Ok(Plan { at, held_seconds, days, uploads, more })
     }
 
     fn enter(&self, days: &mut BTreeMap<DayKey, PlannedDay>, job: &DueJob, at: DateTime<Utc>) {
@@ -257,7 +261,10 @@ impl fmt::Display for Plan {
         if let Some(seconds) = self.held_seconds {
             writeln!(f, "HELD: the clocks disagree by {seconds} s; nothing would be destroyed")?;
         }
-        if self.days.is_empty() {
+        if self.uploads > 0 {
+            writeln!(f, "{} uploads have expired, and no job waits for them", self.uploads)?;
+        }
+        if self.days.is_empty() && self.uploads == 0 {
             writeln!(f, "nothing is due")?;
         }
         for day in &self.days {

@@ -147,7 +147,7 @@ fn later(job: &DueJob, now: DateTime<Utc>, rules: &TenantRules, listed: Option<D
     }
 }
 
-fn tomorrow(now: DateTime<Utc>, zone: Tz) -> i64 {
+pub(super) fn tomorrow(now: DateTime<Utc>, zone: Tz) -> i64 {
     day_number(local_day(now, zone)).saturating_add(1)
 }
 

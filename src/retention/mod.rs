@@ -42,6 +42,7 @@ mod explain;
 mod judge;
 mod remains;
 mod rows;
+mod uploads;
 mod watch;
 pub mod witness;
 
@@ -141,6 +142,8 @@ pub struct Done {
     pub purged: usize,
     /// Those of them that had grown too old to be sent.
     pub never_dispatched: usize,
+    /// Uploads destroyed.
+    pub uploads: usize,
     /// Segments destroyed.
     pub segments: usize,
     /// Month partitions dropped.
@@ -210,6 +213,7 @@ impl Retention {
         self.destroy_day_keys(now, &mut settled, &mut done).await?;
         self.purge_rows(now, &mut settled, &mut done).await?;
         self.purge_too_old(now, &mut done).await?;
+        self.end_uploads(now, &mut done).await?;
         self.destroy_segments(now, &mut done).await?;
         self.destroy_mail_keys(now, &mut done).await?;
         self.make_rounds(now, &mut done).await?;

@@ -30,6 +30,7 @@ macro_rules! steps {
 }
 steps! {
     1 "0001_office"
+    2 "0002_uploads"
 }
 
 /// What a run of the migrations did.

@@ -44,6 +44,7 @@ mod run;
 pub mod statements;
 #[cfg(test)]
 pub(crate) mod trial;
+pub mod uploads;
 pub mod work;
 pub mod workers;
 

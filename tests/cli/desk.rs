@@ -38,8 +38,24 @@ fn a_document_that_would_be_wrong_is_refused_with_its_code() {
 }
 
 #[test]
+fn a_pdf_is_judged_as_the_office_would_judge_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = root().join("templates/documents/invoice/sample.json").display().to_string();
+    let file = dir.path().join("invoice.pdf").display().to_string();
+    kakitome(&["render", "-t", "invoice", "-d", &sample, "-o", &file]).ends(0);
+    let run = kakitome(&["check-pdf", &file]).ends(0);
+    assert_eq!(run.out, "1 pages; it can go by mail and by post\n", "our own");
+    let torn = dir.path().join("torn.pdf");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&torn, &whole[..whole.len() / 2]).unwrap();
+    let torn = torn.display().to_string();
+    let run = kakitome(&["check-pdf", "--json", &torn]).ends(3);
+    assert_eq!(run.lines()[0]["reason"], "damaged", "{}", run.out);
+}
+
+#[test]
 fn a_job_is_judged_as_the_office_would_judge_it() {
-    for name in ["minimal.json", "email-invoice.json", "post-invoice.json"] {
+    for name in ["minimal.json", "email-invoice.json", "post-invoice.json", "email-upload.json"] {
         let run = kakitome(&["check-job", "--tenant", "acme", &example(name)]).ends(0);
         assert_eq!(run.out, "line 1: ok\n", "{name}");
     }

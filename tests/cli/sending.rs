@@ -110,6 +110,30 @@ fn what_the_office_refuses_is_told_line_by_line() {
 }
 
 #[test]
+fn a_pdf_is_uploaded_with_the_tenants_token() {
+    let kept =
+        r#"{"upload":"0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04","expires_at":"2026-11-22T00:00:00Z"}"#;
+    let bad = r#"{"code":"bad_pdf","reason":"encrypted","title":"t"}"#;
+    let counter = Counter::open(vec![(201, kept), (422, bad)]);
+    let place = Place::new("");
+    let file = place.path("contract.pdf");
+    fs::write(&file, "%PDF-1.7 CANARY").unwrap();
+    let name = file.display().to_string();
+    let run = place.run(&["upload", "--url", &counter.url, &name]).ends(0);
+    assert!(run.out.contains("0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04"), "the id: {}", run.out);
+    let run = place.run(&["upload", "--url", &counter.url, &name]).ends(3);
+    assert_eq!(run.out, "bad_pdf (encrypted)\n", "the code and the reason");
+    let heard = counter.heard.lock().unwrap();
+    assert!(heard[0].starts_with("POST /v1/uploads HTTP/1.1"), "the path");
+    assert!(heard[0].contains("content-type: application/pdf"), "the type");
+    assert!(heard[0].contains("Bearer 0123456789abcdef0123456789abcdef0123"), "the token");
+    assert!(heard[0].ends_with("%PDF-1.7 CANARY"), "the file");
+    drop(heard);
+    let run = place.run(&["upload", "--url", "http://127.0.0.1:1", &name]).ends(1);
+    assert!(run.err.contains("upload the file again"), "{}", run.err);
+}
+
+#[test]
 fn a_counter_that_is_closed_is_a_failure_that_may_be_repeated() {
     let place = Place::new("");
     let name = example("minimal.json");

@@ -97,8 +97,10 @@ fn spoil(value: &mut Value, spoil: &Spoil, pool: &[Value]) {
 }
 
 /// Names of fields that chance adds where they may or may not belong.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "pdf",
+    "upload",
+    "base64",
     "template",
     "data",
     "filename",
@@ -161,7 +163,7 @@ fn agree(
             prop_assert!(in_schema, "accepted, but not by the schema");
             Ok(None)
         }
-        Err(Refused { refusal, path }) => {
+        Err(Refused { refusal, path, .. }) => {
             let a_rule = RULES.contains(&refusal)
                 || (refusal == Refusal::BadField && path.is_some_and(|path| DATES.contains(&path)));
             prop_assert!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kakitome::domain::{event::EventKind, job, reason::Reason, refusal::Refusal};
+use kakitome::domain::{event::EventKind, job, pdf::PdfFlaw, reason::Reason, refusal::Refusal};
 
 use super::docs;
 
@@ -27,6 +27,17 @@ fn errors_page() -> String {
             cell(refusal.remedy())
         )
         .unwrap();
+    }
+    page.push_str(
+        "\n### `bad_pdf`: what is wrong with it\n\n\
+         A finished PDF, in a job or uploaded, is looked into in a process of its own, with limits of\n\
+         memory and time that grow with its size. The answer (over AMQP the header `x-kakitome-reason`)\n\
+         and the log name the first thing that is wrong, as `reason`. A job whose PDF could not be looked into at once is accepted, and parked as\n\
+         `pdf_unusable` with the same words if something is wrong with it.\n\n\
+         | Reason | Meaning |\n|---|---|\n",
+    );
+    for flaw in PdfFlaw::ALL {
+        writeln!(page, "| `{flaw}` | {} |", cell(flaw.meaning())).unwrap();
     }
     page.push_str(
         "\n## Reasons: accepted, but not delivered\n\n\
@@ -84,6 +95,7 @@ fn the_message_page_names_every_event_and_nothing_else() {
 fn sentences_in_the_tables_are_sentences() {
     let texts = Refusal::ALL.iter().flat_map(|r| [r.meaning(), r.remedy()]);
     let texts = texts.chain(Reason::ALL.iter().flat_map(|r| [r.meaning(), r.remedy()]));
+    let texts = texts.chain(PdfFlaw::ALL.iter().map(|flaw| flaw.meaning()));
     for text in texts.chain(EventKind::ALL.iter().map(|kind| kind.meaning())) {
         assert!(text.ends_with('.') && text.len() > 20, "{text:?} is no sentence");
     }

@@ -16,6 +16,7 @@ use kakitome::{
         catcher::{Catcher, CatcherSettings, CaughtMail, Script},
         desk::OfficeDesk,
         office::{Office, Press},
+        pdf_child::ChildCheck,
         post, run,
         steps::{
             carry::Carry,
@@ -33,7 +34,7 @@ use kakitome::{
     },
     entropy::Entropy,
     intake::desk::{Incoming, Verdict},
-    render::Renderer,
+    render::{PdfLimits, Renderer},
     retention::Believer,
     store::{
         Fuse,
@@ -49,6 +50,9 @@ use tower::ServiceExt as _;
 
 pub(crate) const EMAIL: &str = include_str!("../../docs/examples/email-invoice.json");
 pub(crate) const LETTER: &str = include_str!("../../docs/examples/post-invoice.json");
+
+/// The program, whose children look into PDFs.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kakitome");
 
 /// What no file, log or queue may hold in clear.
 pub(crate) const CANARY_ADDRESS: &str = "canary-4f1c@example.jp";
@@ -171,9 +175,19 @@ impl World {
         Self { books, dir, clock, catcher, config, jobs: Mutex::default(), stop }
     }
 
+    fn pdf_limits(&self) -> PdfLimits {
+        PdfLimits { max_bytes: self.config.uploads.bytes_max, ..PdfLimits::default() }
+    }
+
     /// Starts a process of the office.
     pub(crate) async fn start(&self) -> TestOffice<'_> {
         self.start_with(None, renderer()).await
+    }
+
+    /// Starts a process that can start none for PDFs.
+    pub(crate) async fn start_blind(&self) -> TestOffice<'_> {
+        let nothing = ChildCheck::of("/nonexistent".into(), self.pdf_limits());
+        self.start_office(None, renderer(), nothing).await
     }
 
     /// Starts a process with a fuse in its database and a press of its own.
@@ -182,12 +196,23 @@ impl World {
         fuse: Option<Arc<dyn Fuse>>,
         press: Arc<dyn Press>,
     ) -> TestOffice<'_> {
+        let pdfs = ChildCheck::of(PROGRAM.into(), self.pdf_limits());
+        self.start_office(fuse, press, pdfs).await
+    }
+
+    async fn start_office(
+        &self,
+        fuse: Option<Arc<dyn Fuse>>,
+        press: Arc<dyn Press>,
+        pdfs: ChildCheck,
+    ) -> TestOffice<'_> {
         let mut db = build::database(&self.config, None).await.unwrap();
         if let Some(fuse) = fuse {
             db = db.with_fuse(fuse);
         }
         let mut parts = Parts::new(self.clock.clone(), Entropy::from_os().unwrap());
         parts.press = Some(press);
+        parts.pdfs = Some(Arc::new(pdfs));
         parts.db = Some(db.clone());
         parts.witness = Some(Arc::new(Believer::of(self.clock.clone())));
         let office = build::open(self.config.clone(), parts).await.unwrap();
@@ -357,6 +382,31 @@ impl TestOffice<'_> {
         answer(self.gateway.clone(), request).await
     }
 
+    /// Asks the applications' interface in the name of `tenant`.
+    pub(crate) async fn ask(
+        &self,
+        tenant: &str,
+        method: &str,
+        path: &str,
+        pdf: Option<Vec<u8>>,
+    ) -> Answer {
+        let token = format!("Bearer {tenant}-token-0123456789-0123456789-0123456789");
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header("authorization", token);
+        if pdf.is_some() {
+            request = request.header("content-type", "application/pdf");
+        }
+        let request = request.body(pdf.map_or_else(Body::empty, Body::from)).unwrap();
+        answer(self.api.clone(), request).await
+    }
+
+    /// Uploads a PDF for `acme` that must be taken, and tells its id.
+    pub(crate) async fn upload(&self, pdf: &[u8]) -> String {
+        let answer = self.ask("acme", "POST", "/v1/uploads", Some(pdf.to_vec())).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["upload"].as_str().unwrap().to_owned()
+    }
+
     /// Opens a link as a person does: page, button, viewer, file.
     pub(crate) async fn open_link(&self, link: &str) -> Answer {
         let path = link.strip_prefix("http://localhost").unwrap();
@@ -393,6 +443,10 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     fn field(&self, name: &str) -> String {

@@ -10,3 +10,5 @@ mod post;
 mod refused;
 mod retention;
 mod tenants;
+mod uploads;
+mod uploads_bad;

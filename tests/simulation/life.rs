@@ -26,11 +26,12 @@ use kakitome::{
     domain::log::{Actor, Kind},
     domain::{
         ids::{JobId, TenantId},
+        pdf::PdfFacts,
         stage::Stage,
     },
     entropy::Entropy,
     intake::desk::{Incoming, Verdict},
-    render::{AddressPage, Order, PdfLimits, RenderError, Rendered},
+    render::{AddressPage, Order, RenderError, Rendered},
     retention::Believer,
     store::{
         Db,
@@ -103,9 +104,9 @@ impl Press for Sheet {
 
     fn adopt(
         &self,
-        _: &[u8],
+        _: zeroize::Zeroizing<Vec<u8>>,
+        _: PdfFacts,
         _: Option<&AddressPage>,
-        _: PdfLimits,
     ) -> Result<Rendered, RenderError> {
         Err(RenderError::NoTemplate)
     }

@@ -24,5 +24,6 @@ mod plans;
 mod postal;
 mod retention;
 mod schema;
+mod uploads;
 mod work;
 mod workers;

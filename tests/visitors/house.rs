@@ -31,6 +31,7 @@ use kakitome::{
         links::{self, LinkRow},
         outbox::{Announce, News, OutboxRow},
         retention::{self, PurgeJob},
+        uploads::UploadRow,
         work,
     },
 };
@@ -109,6 +110,23 @@ impl Announce for Herald {
 
 /// A desk that knows three words.
 struct Counter(JobId);
+
+/// Takes no uploads: they have their journeys in tests/office.
+struct Shut;
+
+impl api::Uploads for Shut {
+    fn seat(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        None
+    }
+
+    fn take(
+        &self,
+        _: TenantId,
+        _: Zeroizing<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<UploadRow, Refused>> {
+        Box::pin(async { Err(Refusal::TryLater.into()) })
+    }
+}
 
 impl api::Desk for Counter {
     fn take(
@@ -237,6 +255,7 @@ impl House {
             clock: clock.clone(),
             scribe: scribe.clone(),
             desk: Arc::new(Counter(counter)),
+            uploads: Arc::new(Shut),
             announce: herald,
             tokens: api::Tokens::default()
                 .with(tenant("acme"), ACME.as_bytes())

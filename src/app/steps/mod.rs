@@ -4,10 +4,12 @@
 //! ([`finish`]), or set aside for a person (`park`). [`tend`] keeps the leases
 //! alive, [`recover`] takes over from the dead.
 
+mod brought;
 pub mod carry;
 pub mod commit;
 pub mod feed;
 pub mod finish;
+mod make;
 mod park;
 pub mod press;
 pub mod recover;

@@ -19,7 +19,10 @@ use crate::{
     app::{
         office::{Delivery, Office, Pressed, Ready},
         post::next_collection,
-        steps::park,
+        steps::{
+            brought::{self, Brought},
+            make, park,
+        },
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
@@ -27,10 +30,7 @@ use crate::{
         Key, prints,
         token::{LinkKeys, LinkToken},
     },
-    dispatch::{
-        email::{Letter, MailOrder, verp},
-        postal::PieceId,
-    },
+    dispatch::email::{Letter, MailOrder, verp},
     domain::{
         calendar::retention::RetentionClock,
         checked::CheckedJob,
@@ -38,7 +38,6 @@ use crate::{
         log::{Actor, Kind},
         reason::Reason,
     },
-    render::{AddressPage, Order, PdfLimits, Profile, Rendered},
     seal,
     store::{
         keyring::hours,
@@ -93,24 +92,55 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
     }
     let now = office.clock.now();
     let hour = hours::mail_hour(now);
-    let keys = Keys {
+    let keys = Arc::new(Keys {
         link: office.keys.link_keys().await?,
         hour,
         mail: office.keys.mail_key(hour).await?,
-    };
+    });
     let batch = office.queues.ready.take(chunk);
     if batch.is_empty() {
         return Ok(Tick::Idle);
     }
     let count = batch.len();
-    let jobs: Vec<_> = batch.iter().map(|ready| ready.delivery.job).collect();
-    let inside = Arc::clone(&office);
+    // An upload may be large: one at a time, and only while there is room.
+    let (uploads, chunk): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_upload);
+    let mut pressed = press_chunk(&office, slot, &keys, chunk, now).await;
+    for ready in uploads {
+        if pressed.is_ok() && office.queues.pressed.room() > 0 {
+            pressed = press_chunk(&office, slot, &keys, vec![ready], now).await;
+        } else {
+            let tenant = ready.delivery.tenant.clone();
+            office.queues.ready.push(&tenant, ready);
+        }
+    }
+    pressed.map(|()| Tick::Worked(count))
+}
+
+fn is_upload(ready: &Ready) -> bool {
+    matches!(ready.checked.document, Document::Upload { .. })
+}
+
+/// Presses some jobs on a thread of their own, and hands on what came of them.
+async fn press_chunk(
+    office: &Arc<Office>,
+    slot: u64,
+    keys: &Arc<Keys>,
+    chunk: Vec<Ready>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let jobs: Vec<_> = chunk.iter().map(|ready| ready.delivery.job).collect();
+    let mut prepared = Vec::with_capacity(chunk.len());
+    for ready in chunk {
+        let brought = brought::fetch(office, &ready).await;
+        prepared.push((ready, brought));
+    }
+    let (inside, keys) = (Arc::clone(office), Arc::clone(keys));
     let work = tokio::task::spawn_blocking(move || {
-        let press = |ready: Ready| {
+        let press = |(ready, brought): (Ready, Result<Option<Brought>, Fault>)| {
             inside.suspects.enter(slot, ready.delivery.job);
-            press_safely(&inside, &keys, &ready, now)
+            press_safely(&inside, &keys, &ready, brought, now)
         };
-        let results: Vec<_> = batch.into_iter().map(press).collect();
+        let results: Vec<_> = prepared.into_iter().map(press).collect();
         inside.suspects.leave(slot);
         results
     });
@@ -121,12 +151,12 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
             return Err(error.into());
         }
     };
-    let mut pressed = Vec::with_capacity(count);
+    let mut pressed = Vec::with_capacity(jobs.len());
     for result in results {
         match result {
             Ok(one) => pressed.push(*one),
             Err(Spoiled::Parked { delivery, reason, detail }) => {
-                if let Err(fault) = park::park(&office, &delivery, reason, &detail, now).await {
+                if let Err(fault) = park::park(office, &delivery, reason, &detail, now).await {
                     tracing::warn!(job.id = %delivery.job, "a job could not be parked: {fault:#}");
                     office.queues.give_back([delivery.job]);
                 }
@@ -138,7 +168,7 @@ async fn press(office: Arc<Office>, slot: u64) -> anyhow::Result<Tick> {
         }
     }
     office.queues.pressed.push(pressed);
-    Ok(Tick::Worked(count))
+    Ok(())
 }
 
 /// Why a job did not become a sealed document.
@@ -149,7 +179,7 @@ enum Spoiled {
     Again { delivery: Arc<Delivery>, fault: anyhow::Error },
 }
 
-enum Fault {
+pub(super) enum Fault {
     Park(Reason, String),
     Again(anyhow::Error),
 }
@@ -164,11 +194,12 @@ fn press_safely(
     office: &Office,
     keys: &Keys,
     ready: &Ready,
+    brought: Result<Option<Brought>, Fault>,
     now: DateTime<Utc>,
 ) -> Result<Box<Pressed>, Spoiled> {
     let delivery = Arc::clone(&ready.delivery);
     let started = std::time::Instant::now();
-    let attempt = AssertUnwindSafe(|| press_one(office, keys, ready, now));
+    let attempt = AssertUnwindSafe(|| press_one(office, keys, ready, brought?, now));
     let result = catch_unwind(attempt);
     office.metrics.rendered(started.elapsed());
     match result {
@@ -186,13 +217,14 @@ fn press_one(
     office: &Office,
     keys: &Keys,
     ready: &Ready,
+    brought: Option<Brought>,
     now: DateTime<Utc>,
 ) -> Result<Pressed, Fault> {
     let Ready { delivery, checked } = ready;
     let nobody = Tenant::default();
     let tenant = office.config.tenants.get(&delivery.tenant).unwrap_or(&nobody);
-    let address_page = address_page(office, delivery, checked);
-    let rendered = render(office, checked, address_page.as_ref())?;
+    let address_page = make::address_page(office, delivery, checked);
+    let rendered = make::render(office, checked, brought, address_page.as_ref())?;
     let pages = rendered.pages;
     let (template, renderer) = (rendered.template, rendered.renderer);
     let artifact =
@@ -249,54 +281,6 @@ fn press_one(
     };
     let delivery = Arc::clone(delivery);
     Ok(Pressed { delivery, artifact: artifact.sealed, mail, row, letter })
-}
-
-fn render(
-    office: &Office,
-    checked: &CheckedJob,
-    address_page: Option<&AddressPage>,
-) -> Result<Rendered, Fault> {
-    let rendered = match &checked.document {
-        Document::Template { template, data, .. } => {
-            let title = checked.filename.strip_suffix(".pdf").unwrap_or(&checked.filename);
-            let data = serde_json::Value::Object(data.clone());
-            office.press.render(&Order {
-                template,
-                locale: checked.recipient.locale,
-                data: &data,
-                title,
-                address_page,
-                profile: Profile::Plain,
-                attach_data: false,
-            })
-        }
-        Document::Pdf { bytes, .. } => {
-            office.press.adopt(bytes, address_page, PdfLimits::default())
-        }
-    };
-    rendered.map_err(|error| {
-        let reason = Reason::ALL.iter().copied().find(|reason| reason.code() == error.code());
-        Fault::Park(reason.unwrap_or(Reason::TemplateFailed), error.to_string())
-    })
-}
-
-fn address_page(office: &Office, delivery: &Delivery, checked: &CheckedJob) -> Option<AddressPage> {
-    if delivery.channel != Channel::Post {
-        return None;
-    }
-    let address = checked.recipient.address.as_ref()?;
-    let sender =
-        office.config.post.as_ref().map_or_else(Vec::new, |post| post.sender_lines.clone());
-    Some(AddressPage {
-        postal_code: address.postal_code.to_string(),
-        address_lines: address.lines(),
-        name_lines: crate::domain::postal_address::addressee(
-            &checked.recipient.name,
-            checked.recipient.person.as_deref(),
-        ),
-        sender_lines: sender,
-        piece_id: PieceId::of(delivery.job).as_str().to_owned(),
-    })
 }
 
 /// Mints the link, writes the mail around it and forgets the token.

@@ -165,17 +165,22 @@ impl Enqueue {
 
     /// The tenant that sends: the one that is named, or the only one.
     fn tenant(&self, config: &Config) -> Result<TenantId, Failure> {
-        let Some(name) = &self.tenant else {
-            let mut tenants = config.tenants.keys();
-            return match (tenants.next(), tenants.next()) {
-                (Some(only), None) => Ok(only.clone()),
-                _ => usage("name the tenant that sends with --tenant"),
-            };
+        tenant_of(config, self.tenant.as_deref())
+    }
+}
+
+/// The tenant of this name, or the only one.
+pub(super) fn tenant_of(config: &Config, name: Option<&str>) -> Result<TenantId, Failure> {
+    let Some(name) = name else {
+        let mut tenants = config.tenants.keys();
+        return match (tenants.next(), tenants.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            _ => usage("name the tenant that sends with --tenant"),
         };
-        match TenantId::parse(name) {
-            Ok(tenant) if config.tenants.contains_key(&tenant) => Ok(tenant),
-            _ => usage("there is no such tenant in the configuration (`tenants`)"),
-        }
+    };
+    match TenantId::parse(name) {
+        Ok(tenant) if config.tenants.contains_key(&tenant) => Ok(tenant),
+        _ => usage("there is no such tenant in the configuration (`tenants`)"),
     }
 }
 
@@ -210,12 +215,12 @@ impl Seal {
 }
 
 /// Reads a secret from a file that is closed to others.
-fn secret(file: &std::path::Path) -> anyhow::Result<secrecy::SecretString> {
+pub(super) fn secret(file: &std::path::Path) -> anyhow::Result<secrecy::SecretString> {
     let file = std::path::absolute(file)?;
     Ok(SecretSource::path(file).read()?)
 }
 
-fn usage<T>(what: &str) -> Result<T, Failure> {
+pub(super) fn usage<T>(what: &str) -> Result<T, Failure> {
     Err(Failure::Usage(vec![what.to_owned()]))
 }
 

@@ -53,6 +53,10 @@ words! {
         Duplicate "duplicate"
         /// The key of a known job came with another payload.
         Conflict "conflict"
+        /// A finished PDF was uploaded, and rests until a job names it.
+        Uploaded "uploaded"
+        /// An upload was destroyed: it expired, or its sender deleted it.
+        UploadEnded "upload_ended"
         /// The document was rendered and sealed.
         Sealed "sealed"
         /// The relay answered 250, or the partner accepted the piece.

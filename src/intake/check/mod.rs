@@ -21,6 +21,7 @@ use crate::domain::{
         PERSON_CHARS_MAX, REFERENCE_CHARS_MAX, Recipient, SendJob,
     },
     mail_address::MailAddress,
+    pdf::PdfFlaw,
     postal_address::PostalAddress,
     refusal::{Refusal, Refused},
     text::{BadText, check_block, check_filename, check_line},
@@ -90,6 +91,7 @@ pub fn check(job: SendJob, context: &CheckContext<'_>) -> Result<CheckedJob, Ref
         key: job.key,
         channel: job.channel,
         document: job.document,
+        pdf: None,
         filename,
         recipient,
         link,
@@ -120,9 +122,10 @@ fn check_stamp_duty(document: &Document, channel: Channel) -> Result<(), Refused
         {
             Err(Refusal::StampDutyRequired.at("channel"))
         }
-        (Document::Template { .. } | Document::Pdf { .. }, Channel::Post | Channel::Email) => {
-            Ok(())
-        }
+        (
+            Document::Template { .. } | Document::Pdf { .. } | Document::Upload { .. },
+            Channel::Post | Channel::Email,
+        ) => Ok(()),
     }
 }
 
@@ -136,6 +139,8 @@ fn check_document(document: &Document, context: &CheckContext<'_>) -> Result<Str
             entries().map_err(|_| Refusal::BadText.at("document.data"))?;
         }
         Document::Pdf { bytes, .. } => look_at_pdf(bytes)?,
+        // Whether it is there only the books can say.
+        Document::Upload { .. } => {}
     }
     let filename = document.filename().unwrap_or(FILENAME_DEFAULT);
     check_filename(filename, FILENAME_CHARS_MAX)
@@ -154,9 +159,9 @@ fn check_data(name: &str, value: &Value) -> Result<(), BadText> {
     }
 }
 
-/// The first look, by the ends of the file; what is inside is read when the
-/// document is sealed.
-fn look_at_pdf(bytes: &[u8]) -> Result<(), Refused> {
+/// The first look, by the ends of the file; what is inside is read in a process
+/// of its own.
+pub fn look_at_pdf(bytes: &[u8]) -> Result<(), Refused> {
     const TAIL: usize = 1024;
     // ZIP (and every office file), gzip, 7z, RAR, OLE, PNG, JPEG, GIF, programs.
     const OTHERS: [&[u8]; 10] = [
@@ -174,14 +179,12 @@ fn look_at_pdf(bytes: &[u8]) -> Result<(), Refused> {
     if bytes.starts_with(b"%PDF-1.") || bytes.starts_with(b"%PDF-2.") {
         let tail = bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default();
         let whole = tail.windows(5).any(|window| window == b"%%EOF");
-        return if whole { Ok(()) } else { Err(Refusal::BadPdf.at("document.pdf")) };
+        return if whole { Ok(()) } else { Err(Refused::bad_pdf(PdfFlaw::Damaged)) };
     }
-    let refusal = if OTHERS.iter().any(|magic| bytes.starts_with(magic)) {
-        Refusal::TypeNotAllowed
-    } else {
-        Refusal::BadPdf
-    };
-    Err(refusal.at("document.pdf"))
+    if OTHERS.iter().any(|magic| bytes.starts_with(magic)) {
+        return Err(Refusal::TypeNotAllowed.at("document.pdf"));
+    }
+    Err(Refused::bad_pdf(PdfFlaw::NotPdf))
 }
 
 fn check_recipient(

@@ -60,9 +60,9 @@ fn comes_first_and_stays_inside_of_the_window() {
 fn is_refused_where_it_cannot_fit() {
     let mut front = address();
     front.name_lines = vec!["長い名前".repeat(40)];
-    let error = RENDERER.adopt(&minimal(&[]), Some(&front), PdfLimits::default()).unwrap_err();
+    let error = adopt(&minimal(&[]), Some(&front)).unwrap_err();
     assert_eq!(error.code(), "address_too_long", "{error}");
     front.postal_code = "5300001".into();
-    let error = RENDERER.adopt(&minimal(&[]), Some(&front), PdfLimits::default()).unwrap_err();
+    let error = adopt(&minimal(&[]), Some(&front)).unwrap_err();
     assert_eq!(error.code(), "bad_document_data", "{error}");
 }

@@ -16,8 +16,11 @@ use lopdf::{Document, dictionary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use zeroize::Zeroizing;
+
 use super::{
     AddressPage, Order, PdfLimits, Profile, RenderError, Rendered, Renderer, TemplateBundle,
+    check_pdf,
 };
 use crate::domain::{document::facts, locale::Locale};
 
@@ -38,6 +41,12 @@ fn render(data: &Value) -> Result<Rendered, RenderError> {
         attach_data: false,
     };
     RENDERER.render(&order)
+}
+
+/// Checks a finished PDF and takes it over, as the office does.
+fn adopt(pdf: &[u8], front: Option<&AddressPage>) -> Result<Rendered, RenderError> {
+    let facts = check_pdf(pdf, PdfLimits::default()).map_err(RenderError::BadPdf)?;
+    RENDERER.adopt(Zeroizing::new(pdf.to_vec()), facts, front)
 }
 
 fn address() -> AddressPage {
@@ -105,7 +114,7 @@ fn the_same_order_gives_the_same_bytes_on_any_thread() {
             assert_eq!(*thread.join().unwrap(), *first, "on another thread");
         }
     });
-    let adopted = || RENDERER.adopt(&first, Some(&front), PdfLimits::default()).unwrap().pdf;
+    let adopted = || adopt(&first, Some(&front)).unwrap().pdf;
     assert_eq!(*adopted(), *adopted(), "in front of a finished PDF");
 }
 
@@ -351,7 +360,7 @@ proptest! {
             pdf[at] = byte;
         }
         for front in [None, Some(address())] {
-            if let Err(error) = RENDERER.adopt(&pdf, front.as_ref(), PdfLimits::default()) {
+            if let Err(error) = adopt(&pdf, front.as_ref()) {
                 prop_assert!(matches!(error.code(), "bad_pdf" | "too_many_pages"), "{}", error);
             }
         }

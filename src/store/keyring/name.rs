@@ -12,6 +12,8 @@ pub enum Service {
     Mail,
     /// Documents delivered by letter.
     Postal,
+    /// Uploads whose job is still to come.
+    Upload,
     /// What is kept for years.
     Archive,
     /// Details of the log.
@@ -20,13 +22,14 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 4] = [Self::Mail, Self::Postal, Self::Archive, Self::Audit];
+    pub const ALL: [Self; 5] = [Self::Mail, Self::Postal, Self::Upload, Self::Archive, Self::Audit];
 
     /// The word stored in the key store.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Mail => "mail",
             Self::Postal => "postal",
+            Self::Upload => "upload",
             Self::Archive => "archive",
             Self::Audit => "audit",
         }
