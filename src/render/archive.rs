@@ -7,6 +7,7 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::indexing_slicing,
     reason = "numbers of pages and elements that layout hands out itself"
@@ -125,7 +126,7 @@ impl<'a> Builder<'a> {
                 children[parent].push((self.came[node], self.ids[node].into()));
             }
         }
-        for node in 0..self.ids.len() {
+        for (node, own) in children.into_iter().enumerate() {
             if self.ids[node].0 == 0 {
                 continue;
             }
@@ -138,7 +139,7 @@ impl<'a> Builder<'a> {
             if let Some(page) = first {
                 element.set("Pg", pages[page]);
             }
-            let mut kids = std::mem::take(&mut children[node]);
+            let mut kids = own;
             kids.extend(marks.into_iter().map(|(page, mark, time)| {
                 // A plain number where the page is that of the element.
                 let kid = if Some(page) == first {

@@ -208,10 +208,8 @@ impl Guard<'_> {
 
     /// Numbers may be added to a constant; strings may not be joined or repeated.
     fn operator(op: BinOpKind, left: &Expr<'_>, right: &Expr<'_>, span: Span) -> Checked {
-        let number = |one: &Expr<'_>| match one {
-            Expr::Const(constant) => constant.value.is_number(),
-            _ => false,
-        };
+        let number =
+            |one: &Expr<'_>| matches!(one, Expr::Const(constant) if constant.value.is_number());
         match op {
             BinOpKind::Concat => no("`~` is not understood: write {{ a }}{{ b }}", span),
             BinOpKind::Mul | BinOpKind::Pow => {

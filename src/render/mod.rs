@@ -376,9 +376,10 @@ fn lay_out(layout: &mut Layout<'_>, sheet: &Sheet) -> Result<Vec<Page>, RenderEr
 fn paper(layout: &Layout<'_>, sheet: &Sheet) -> Result<(Paper, u8), RenderError> {
     let tree = layout.tree;
     let body = tree.children(0).find(|child| tree.node(*child).tag == Some(Tag::Body));
-    let styles = [Some(0), body].into_iter().flatten().map(|node| layout.styles.style(node));
-    let family = styles.clone().last().map_or(0, |style| style.family);
-    let name = styles.filter_map(|style| style.page.clone()).last();
+    let root = layout.styles.style(0);
+    let body = body.map_or(root, |body| layout.styles.style(body));
+    let family = body.family;
+    let name = body.page.clone().or_else(|| root.page.clone());
     Ok((sheet.pages.paper(name.as_deref())?, family))
 }
 

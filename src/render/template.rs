@@ -182,7 +182,7 @@ fn is_sample(file: &str) -> bool {
 
 /// A picture of what a sample looks like: for people and tests.
 fn is_golden(file: &str) -> bool {
-    file.starts_with("golden") && file.ends_with(".png")
+    file.starts_with("golden") && matches!(file.rsplit_once('.'), Some((_, "png")))
 }
 
 fn is_font(file: &str) -> bool {
@@ -214,7 +214,7 @@ fn own_fonts(
             bold: face.bold,
             bytes: Arc::new(bytes.clone()),
         };
-        own.add(&source).map_err(|what| bad(what))?;
+        own.add(&source).map_err(bad)?;
     }
     Ok(Arc::new(own))
 }

@@ -16,6 +16,7 @@
 )]
 
 pub(super) mod cascade;
+mod declaration;
 pub(super) mod face;
 pub(super) mod page;
 mod parse;
@@ -53,7 +54,7 @@ pub(super) struct Rule {
     /// Which elements it is for.
     pub(super) selector: Selector,
     /// What it says.
-    pub(super) declarations: std::sync::Arc<[style::Declaration]>,
+    pub(super) declarations: std::sync::Arc<[declaration::Declaration]>,
 }
 
 impl Sheet {

@@ -154,7 +154,9 @@ impl PageRules {
         if !first.is_usable() || !rest.is_usable() {
             return Err(RenderError::style("@page: too little is left of the sheet, or too much"));
         }
-        let sides = |page: &PageRule| [page.width, page.height, page.margin[1], page.margin[3]];
+        let sides = |page: &PageRule| {
+            [page.width, page.height, page.margin[1], page.margin[3]].map(f32::to_bits)
+        };
         if sides(&first) != sides(&rest) {
             return Err(RenderError::style(
                 "@page :first: the size and the margins at the sides are those of all pages",

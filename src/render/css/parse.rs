@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cssparser::{Delimiter, ParseError, Parser, Token};
 
-use super::{Rule, Selector, Sheet, face, page, property::declaration, style::Declaration};
+use super::{Rule, Selector, Sheet, declaration::Declaration, face, page, property::declaration};
 use crate::render::error::{At, RenderError};
 
 /// The most bytes of a value after `var()`.

@@ -4,11 +4,9 @@
 use cssparser::{ParseError, Parser, Token};
 
 use super::{
+    declaration::{Declaration, Declaration as D},
     parse::{Fail, fail},
-    style::{
-        Align, BOTTOM, Declaration, Declaration as D, Display, LEFT, Line, Marker, Position, RIGHT,
-        TOP, WhiteSpace,
-    },
+    style::{Align, BOTTOM, Display, LEFT, Line, Marker, Position, RIGHT, TOP, WhiteSpace},
     value::{Length, color, length, number, signed_length, signed_size, size, word},
 };
 use crate::render::font::FamilyId;

@@ -68,7 +68,7 @@ impl Shaper {
     fn pair(&self, left: u32, right: u32) -> Option<i16> {
         let text: String = [char::from_u32(left)?, char::from_u32(right)?].iter().collect();
         let glyphs = self.shape(&text)?;
-        let alone = self.shape(&text[..1])?;
+        let alone = self.shape(text.get(..1)?)?;
         // A ligature would swallow a letter; there are none for us.
         let [first, _] = *glyphs.as_slice() else { return None };
         let kern = (first.advance - alone.first()?.advance) * self.upem;
@@ -89,6 +89,7 @@ impl Shaper {
             ShapeOptions::new().features(&features),
         )
         .ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "font units, some thousands")]
         let em = |units: i32| units as f32 / self.upem;
         let glyphs = buffer.glyph_infos().iter().zip(buffer.glyph_positions());
         glyphs

@@ -43,7 +43,7 @@ impl Layout<'_> {
     ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
-        let parts = self.parts(node)?;
+        let parts = self.parts(node);
         let mut container =
             Container { layout: self, style: container(style), parts, failed: None };
         let space = match width {
@@ -81,7 +81,7 @@ impl Layout<'_> {
         Ok(fragment)
     }
 
-    fn parts(&mut self, node: NodeId) -> Result<Vec<Part>, RenderError> {
+    fn parts(&mut self, node: NodeId) -> Vec<Part> {
         let mut parts = Vec::new();
         for child in self.tree.children(node) {
             if self.tree.node(child).tag.is_none() {
@@ -104,7 +104,7 @@ impl Layout<'_> {
                 }),
             }
         }
-        Ok(parts)
+        parts
     }
 }
 
@@ -177,7 +177,7 @@ impl LayoutPartialTree for Container<'_, '_> {
 
     fn set_unrounded_layout(&mut self, id: taffy::NodeId, layout: &taffy::Layout) {
         if let Some(part) = self.parts.get_mut(usize::from(id)) {
-            part.place = layout.clone();
+            part.place = *layout;
         }
     }
 
@@ -187,15 +187,12 @@ impl LayoutPartialTree for Container<'_, '_> {
         };
         let mut baselines = Baselines::NONE;
         let mut out = taffy::compute_leaf_layout(
-            input.clone(),
+            input,
             &style,
             |_, _| 0.0,
             |known, available| {
-                let inner = LayoutInput {
-                    known_dimensions: known,
-                    available_space: available,
-                    ..input.clone()
-                };
+                let inner =
+                    LayoutInput { known_dimensions: known, available_space: available, ..input };
                 let out = self.measured(id, &inner);
                 baselines = out.baselines;
                 out.size

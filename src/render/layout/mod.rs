@@ -20,11 +20,14 @@
 )]
 
 pub(super) mod absolute;
+pub(super) mod boxes;
 pub(super) mod columns;
 pub(super) mod decorate;
 pub(super) mod flex;
 pub(super) mod flow;
+pub(super) mod glyphs;
 pub(super) mod inline;
+pub(super) mod line;
 pub(super) mod lines;
 pub(super) mod margins;
 pub(super) mod pages;

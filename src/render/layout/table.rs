@@ -4,7 +4,7 @@
 use super::{
     Area, Fragment, Item, Layout, Shape,
     decorate::{decorate, edge, is_round},
-    flow::{Flow, Parts, Row},
+    flow::{Flow, Parts, Row, Strip},
 };
 use crate::render::{
     css::style::{Align, BOTTOM, Display, LEFT, RIGHT, Style, TOP},
@@ -44,13 +44,13 @@ impl Layout<'_> {
         let foot = self.group(&rows.foot, &columns, style)?;
         let strips = flow.strips.len();
         if let Some(head) = head.clone() {
-            flow.push(self.first(head, style, width), x);
+            flow.push(first(head, style, width), x);
         }
         let mut sum = 0i64;
         for (index, row) in rows.body.iter().enumerate() {
             let mut fragment = self.row(*row, &columns, style)?;
             if index == 0 && head.is_none() {
-                fragment = self.first(fragment, style, width);
+                fragment = first(fragment, style, width);
             }
             if index + 1 == rows.body.len() && foot.is_none() {
                 edge(&mut fragment.items, BOTTOM, (0.0, width, fragment.height), style);
@@ -74,11 +74,11 @@ impl Layout<'_> {
             }
             flow.push(foot, x);
         }
-        self.number_rows(flow, strips, number, head.is_some(), sum);
+        number_rows(&mut flow.strips[strips..], number, head.is_some(), sum);
         let parts = Parts {
             table: node,
             x,
-            head: head.map(|head| self.first(head, style, width)),
+            head: head.map(|head| first(head, style, width)),
             foot,
             carry_in: self.carry_row(rows.carry_in, &columns, style)?,
             carry_out: self.carry_row(rows.carry_out, &columns, style)?,
@@ -86,28 +86,6 @@ impl Layout<'_> {
         };
         flow.tables.push(parts);
         Ok(())
-    }
-
-    /// Tells every strip of a table where it stands in it.
-    fn number_rows(&self, flow: &mut Flow, from: usize, table: usize, headed: bool, sum: i64) {
-        let count = flow.strips.len() - from;
-        let mut rest = 0.0;
-        for (index, strip) in flow.strips[from..].iter_mut().enumerate().rev() {
-            rest += strip.fragment.height;
-            let known = strip.row.map_or(sum, |row| row.sum);
-            let opens = index == 0;
-            let sum = if opens && headed { 0 } else { known };
-            strip.row = Some(Row { table, rest, sum, opens });
-            // A head alone at the foot of a page heads nothing.
-            strip.keep_next |= opens && headed && count > 1;
-            rest += strip.before;
-        }
-    }
-
-    /// The upper border of the table over its first row.
-    fn first(&self, mut fragment: Fragment, style: &Style, width: f32) -> Fragment {
-        edge(&mut fragment.items, TOP, (0.0, width, fragment.height), style);
-        fragment
     }
 
     fn group(
@@ -275,4 +253,26 @@ impl Layout<'_> {
         }
         Ok(out)
     }
+}
+
+/// Tells every strip of a table where it stands in it.
+fn number_rows(strips: &mut [Strip], table: usize, headed: bool, sum: i64) {
+    let count = strips.len();
+    let mut rest = 0.0;
+    for (index, strip) in strips.iter_mut().enumerate().rev() {
+        rest += strip.fragment.height;
+        let known = strip.row.map_or(sum, |row| row.sum);
+        let opens = index == 0;
+        let sum = if opens && headed { 0 } else { known };
+        strip.row = Some(Row { table, rest, sum, opens });
+        // A head alone at the foot of a page heads nothing.
+        strip.keep_next |= opens && headed && count > 1;
+        rest += strip.before;
+    }
+}
+
+/// The upper border of the table over its first row.
+fn first(mut fragment: Fragment, style: &Style, width: f32) -> Fragment {
+    edge(&mut fragment.items, TOP, (0.0, width, fragment.height), style);
+    fragment
 }
