@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     canonical::canonical_json,
+    document::profile::Profile,
     ids::{TenantId, UploadId},
     locale::Locale,
 };
@@ -105,6 +106,10 @@ pub enum Document {
         template: String,
         /// What the template is filled with.
         data: Map<String, Value>,
+        /// What kind of PDF it becomes; plain if absent.
+        profile: Option<Profile>,
+        /// Whether the data are attached to the PDF; not if absent.
+        attach_data: Option<bool>,
         /// The name the recipient saves it under.
         filename: Option<String>,
     },
@@ -251,6 +256,8 @@ struct DocumentIn {
     template: Option<String>,
     data: Option<Map<String, Value>>,
     pdf: Option<PdfIn>,
+    profile: Option<Profile>,
+    attach_data: Option<bool>,
     filename: Option<String>,
 }
 
@@ -270,6 +277,10 @@ struct DocumentOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pdf: Option<PdfOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach_data: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<&'a str>,
 }
 
@@ -284,10 +295,12 @@ struct PdfOut {
 impl Serialize for Document {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let out = match self {
-            Self::Template { template, data, filename } => DocumentOut {
+            Self::Template { template, data, profile, attach_data, filename } => DocumentOut {
                 template: Some(template),
                 data: Some(data),
                 pdf: None,
+                profile: *profile,
+                attach_data: *attach_data,
                 filename: filename.as_deref(),
             },
             Self::Pdf { bytes, filename } => DocumentOut {
@@ -297,12 +310,16 @@ impl Serialize for Document {
                     base64: Some(data_encoding::BASE64.encode(bytes)),
                     upload: None,
                 }),
+                profile: None,
+                attach_data: None,
                 filename: filename.as_deref(),
             },
             Self::Upload { upload, filename } => DocumentOut {
                 template: None,
                 data: None,
                 pdf: Some(PdfOut { base64: None, upload: Some(upload.to_string()) }),
+                profile: None,
+                attach_data: None,
                 filename: filename.as_deref(),
             },
         };
@@ -313,9 +330,15 @@ impl Serialize for Document {
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
-        let DocumentIn { template, data, pdf, filename } = DocumentIn::deserialize(deserializer)?;
+        let whole = DocumentIn::deserialize(deserializer)?;
+        let DocumentIn { template, data, pdf, profile, attach_data, filename } = whole;
+        if pdf.is_some() && (profile.is_some() || attach_data.is_some()) {
+            return Err(D::Error::custom("a finished PDF stays what it is"));
+        }
         match (template, data, pdf) {
-            (Some(template), Some(data), None) => Ok(Self::Template { template, data, filename }),
+            (Some(template), Some(data), None) => {
+                Ok(Self::Template { template, data, profile, attach_data, filename })
+            }
             (None, None, Some(PdfIn { base64: None, upload: Some(upload) })) => {
                 let upload = parse_upload(&upload).ok_or(D::Error::custom("not an upload"))?;
                 Ok(Self::Upload { upload, filename })

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 use crate::domain::{
+    document::profile::Profile,
     ids::{TenantId, UploadId},
     job::{
         AddressClaim, Channel, Document, EvidenceClaim, LinkTerms, Recipient, SendJob, parse_upload,
@@ -75,12 +76,18 @@ pub fn parse(body: &[u8], limits: &ParseLimits) -> Result<SendJob, Refused> {
 
 fn document(value: Value, path: &'static str) -> Result<Document, Refused> {
     let mut document = object(value, path)?;
-    known(&document, path, &["template", "data", "pdf", "filename"])?;
+    known(&document, path, &["template", "data", "pdf", "profile", "attach_data", "filename"])?;
     let filename = optional(&mut document, "document.filename", text)?;
     let Some(pdf) = optional(&mut document, "document.pdf", pdf)? else {
         return Ok(Document::Template {
             template: required(&mut document, "document.template", text)?,
             data: required(&mut document, "document.data", data)?,
+            profile: optional(&mut document, "document.profile", |value, path| {
+                Profile::parse(&text(value, path)?).ok_or(Refusal::BadField.at(path))
+            })?,
+            attach_data: optional(&mut document, "document.attach_data", |value, path| {
+                value.as_bool().ok_or(Refusal::BadField.at(path))
+            })?,
             filename,
         });
     };

@@ -47,6 +47,8 @@ pub use adopt::{PdfLimits, check_pdf};
 pub use error::{At, RenderError};
 pub use font::FontSource;
 pub use template::TemplateBundle;
+
+pub use crate::domain::document::profile::Profile;
 pub use trial::{FONTS_CSS, Trial, font_files};
 
 use crate::domain::{locale::Locale, pdf::PdfFacts};
@@ -74,16 +76,6 @@ pub struct Renderer {
     templates: BTreeMap<String, Template>,
     /// [`RENDERER`] with the version of the fonts.
     version: String,
-}
-
-/// What kind of PDF a document becomes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// PDF 1.7 with a title, a language, links and an outline.
-    #[default]
-    Plain,
-    /// Tagged and with metadata, after the structure of PDF/A-3 and PDF/UA-1.
-    Archive,
 }
 
 /// A document to be made.

@@ -14,7 +14,7 @@ use crate::{
         pdf::PdfFlaw,
         reason::Reason,
     },
-    render::{AddressPage, Order, Profile, RenderError, Rendered},
+    render::{AddressPage, Order, RenderError, Rendered},
 };
 
 /// Makes the PDF of a job; `brought` is the sender's own, where there is one.
@@ -25,7 +25,7 @@ pub(super) fn render(
     address_page: Option<&AddressPage>,
 ) -> Result<Rendered, Fault> {
     let rendered = match (&checked.document, brought) {
-        (Document::Template { template, data, .. }, _) => {
+        (Document::Template { template, data, profile, attach_data, .. }, _) => {
             let title = checked.filename.strip_suffix(".pdf").unwrap_or(&checked.filename);
             let data = serde_json::Value::Object(data.clone());
             office.press.render(&Order {
@@ -34,8 +34,8 @@ pub(super) fn render(
                 data: &data,
                 title,
                 address_page,
-                profile: Profile::Plain,
-                attach_data: false,
+                profile: profile.unwrap_or_default(),
+                attach_data: attach_data.unwrap_or_default(),
             })
         }
         (Document::Pdf { .. } | Document::Upload { .. }, Some(Brought { pdf, facts })) => {

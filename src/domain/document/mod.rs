@@ -13,6 +13,7 @@ pub mod bill;
 pub mod customer_barcode;
 pub mod kind;
 pub mod money;
+pub mod profile;
 pub mod rates;
 pub mod registration;
 pub mod sums;
