@@ -22,6 +22,7 @@ need postgresql sh -c 'ls /usr/lib/postgresql/*/bin/initdb'
 need chromium has chromium
 need poppler-utils has pdftotext
 need qpdf has qpdf
+need faketime has faketime
 need openssl has openssl
 need procps has ps
 need util-linux has setpriv

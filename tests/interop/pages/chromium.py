@@ -120,9 +120,11 @@ class Chromium:
         result = self.ask("Runtime.evaluate", parameters, self.session)
         return result["result"].get("value")
 
-    def print(self, url):
-        """The page as a PDF, its sheet and margins as its stylesheet says."""
-        self.open(url)
+    def print(self, url=None):
+        """The page, or the one that is open, as a PDF; sheet and margins as its
+        stylesheet says."""
+        if url:
+            self.open(url)
         parameters = {
             "printBackground": True, "preferCSSPageSize": True, "displayHeaderFooter": False,
             "marginTop": 0, "marginBottom": 0, "marginLeft": 0, "marginRight": 0,

@@ -14,7 +14,8 @@ LOCALES = ("ja", "en")
 
 
 def program():
-    return os.environ["KAKITOME_BIN"]
+    # Whoever changes the folder still finds it.
+    return str(pathlib.Path(os.environ["KAKITOME_BIN"]).resolve())
 
 
 def run(*command, **more):
