@@ -247,12 +247,21 @@ impl Builder<'_> {
             }
             CallbackEvent::AttributeName { name } => {
                 self.attribute = attribute(name).ok_or("unknown attribute")?;
+                // An empty value is no event of its own, but it is a value: `alt=""`.
+                if let Attribute::Rare(rare) = self.attribute {
+                    self.tree.rare.push((self.tree.nodes.len() as NodeId, rare, 0..0));
+                }
                 Ok(())
             }
             CallbackEvent::AttributeValue { value } => self.attribute_value(value),
             CallbackEvent::CloseStartTag { .. } => {
                 let node = self.element.take().ok_or("stray tag")?;
                 let void = node.tag.is_some_and(Tag::is_void);
+                let own = self.tree.nodes.len() as NodeId;
+                let href = self.tree.rare(own, Rare::Href);
+                if node.tag == Some(Tag::A) && href.is_some_and(|href| !is_target(href)) {
+                    return Err("a link leads to https:, http:, mailto:, tel: or #id");
+                }
                 let id = self.push(node)?;
                 if !void {
                     self.open.push(id);
@@ -304,14 +313,9 @@ impl Builder<'_> {
                     columns.ok_or("colspan must be 1 to 100")?;
                 return Ok(());
             }
-            Attribute::Rare(rare) => {
-                let anchor = self.element.as_ref().is_some_and(|node| node.tag == Some(Tag::A));
-                if anchor && rare == Rare::Href && !is_target(value) {
-                    return Err("a link leads to https:, http:, mailto:, tel: or #id");
-                }
-                let id = self.tree.nodes.len() as NodeId;
+            Attribute::Rare(_) => {
                 let value = self.store(value);
-                self.tree.rare.push((id, rare, value));
+                self.tree.rare.last_mut().ok_or("stray attribute")?.2 = value;
                 return Ok(());
             }
             Attribute::Class | Attribute::Id => {}

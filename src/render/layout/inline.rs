@@ -1,9 +1,11 @@
 //! Inline content: from text to glyphs, and from glyphs to lines.
 
+use std::collections::VecDeque;
+
 use super::{Fragment, Glyph, Kind, Layout, Run, flow::is_definite, glyphs::Type, lines};
 use crate::render::{
     css::{
-        style::{Display, Style, WhiteSpace},
+        style::{Display, Position, Style, WhiteSpace},
         value::Rgb,
     },
     dom::{NONE, NodeId, Rare, Tag},
@@ -12,17 +14,16 @@ use crate::render::{
     font::FamilyId,
 };
 
-/// What white space came since the last glyph.
-#[derive(Clone, Copy)]
+/// A paragraph while its text is gathered.
 struct Gather {
     /// The first glyph of the paragraph.
     start: usize,
     /// A space is due before the next glyph, in this element's style.
     space: Option<NodeId>,
-    /// The width of the paragraph.
-    width: f32,
     /// Lines may end within it at all.
     wraps: bool,
+    /// The boxes that stand on its lines, in their order.
+    boxes: VecDeque<Fragment>,
 }
 
 impl Layout<'_> {
@@ -35,9 +36,14 @@ impl Layout<'_> {
     ) -> Result<Vec<Fragment>, RenderError> {
         let styles = self.styles;
         let style = styles.style(block);
-        let start = self.glyphs.len();
         let wraps = style.white_space != WhiteSpace::Nowrap;
-        let mut gather = Gather { start, space: None, width, wraps };
+        // Boxes first: the glyphs within them are not those of this paragraph.
+        let mut boxes = VecDeque::new();
+        for node in nodes {
+            self.make_boxes(*node, width, &mut boxes)?;
+        }
+        let start = self.glyphs.len();
+        let mut gather = Gather { start, space: None, wraps, boxes };
         for node in nodes {
             self.gather(*node, &mut gather)?;
         }
@@ -106,12 +112,12 @@ impl Layout<'_> {
                 let text = grouped_units(self.carry, decimals, japanese);
                 self.text(&text, style, node, gather);
             }
-            _ if style.display == Display::InlineBlock => self.object(node, gather)?,
+            _ if style.display == Display::InlineBlock => self.object(node, gather),
             _ => {
-                if style.is_boxed() {
+                if style.is_boxed() || style.position != Position::Static {
                     self.ignored = Some(
-                        "an inline element has no box: no margin, padding, border, background or \
-                         width; `display: inline-block` has",
+                        "an inline element has no box: no margin, padding, border, background, \
+                         width or position; `display: inline-block` has",
                     );
                 }
                 for child in tree.children(node) {
@@ -122,23 +128,42 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// A box that stands on the line like a letter.
-    fn object(&mut self, node: NodeId, gather: &mut Gather) -> Result<(), RenderError> {
-        let styles = self.styles;
+    /// Lays out the boxes that stand on the lines of a paragraph.
+    fn make_boxes(
+        &mut self,
+        node: NodeId,
+        width: f32,
+        boxes: &mut VecDeque<Fragment>,
+    ) -> Result<(), RenderError> {
+        let (styles, tree) = (self.styles, self.tree);
         let style = styles.style(node);
-        self.due_space(gather);
-        let [_, right, _, left] = style.margin;
-        let own = if is_definite(gather.width) {
-            self.fit(node, (gather.width - left - right).max(0.0))?
+        if tree.node(node).tag.is_none() || style.display == Display::None {
+            return Ok(());
+        }
+        if style.display != Display::InlineBlock {
+            return tree.children(node).try_for_each(|child| self.make_boxes(child, width, boxes));
+        }
+        let [top, right, bottom, left] = style.margin;
+        let own = if is_definite(width) {
+            self.fit(node, (width - left - right).max(0.0))?
         } else {
-            gather.width
+            width
         };
         let piece = self.boxed(node, own, None)?;
         let own = if is_definite(own) { own } else { piece.used };
         let mut boxed = Fragment { used: own + left + right, ..Fragment::default() };
-        boxed.baseline = piece.baseline;
-        boxed.height = piece.height;
-        boxed.place(piece, left, 0.0);
+        let baseline = piece.baseline.map(|baseline| baseline + top);
+        boxed.height = top + piece.height + bottom;
+        boxed.place(piece, left, top);
+        boxed.baseline = baseline;
+        boxes.push_back(boxed);
+        Ok(())
+    }
+
+    /// A box that stands on the line like a letter.
+    fn object(&mut self, node: NodeId, gather: &mut Gather) {
+        self.due_space(gather);
+        let Some(boxed) = gather.boxes.pop_front() else { return };
         let number = self.objects.len() as u32;
         self.glyphs.push(Glyph {
             base: 0xfffc,
@@ -151,7 +176,6 @@ impl Layout<'_> {
             glued: false,
         });
         self.objects.push(boxed);
-        Ok(())
     }
 
     fn due_space(&mut self, gather: &mut Gather) {

@@ -1,8 +1,11 @@
 //! What stands in the margins of the pages: numbers, titles, marks.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use super::{Item, Layout, Shape, pages::Page};
 use crate::render::{
     css::{Content, Paper, page::MarginBox, value::Rgb},
+    dom::NONE,
     font::FamilyId,
 };
 
@@ -29,7 +32,7 @@ impl Layout<'_> {
         paper: &Paper,
         family: FamilyId,
     ) {
-        let strings = self.named_strings();
+        let strings = self.named_strings(pages);
         let count = pages.len();
         for (number, page) in (1usize..).zip(pages) {
             let rule = if number == 1 { &paper.first } else { &paper.rest };
@@ -61,38 +64,49 @@ impl Layout<'_> {
         page.items.push(Item::artifact(Shape::Text(run)));
     }
 
-    /// What `string-set` names; the first element that names it counts.
-    fn named_strings(&self) -> Vec<(std::sync::Arc<str>, String)> {
-        let mut strings: Vec<(std::sync::Arc<str>, String)> = Vec::new();
-        for node in 0..self.tree.nodes.len() as u32 {
-            if self.tree.node(node).tag.is_none() {
-                continue;
+    /// What `string-set` names, in the order of the document, each with the page
+    /// that its element begins on. An element that draws nothing names nothing.
+    fn named_strings(&self, pages: &[Page]) -> Vec<Named> {
+        let mut strings = Vec::new();
+        let mut seen = vec![false; self.tree.nodes.len()];
+        for (number, page) in (1..).zip(pages) {
+            let mut own = BTreeMap::new();
+            let nodes = page.items.iter().map(|item| item.node);
+            for mut node in nodes.filter(|node| *node != NONE) {
+                while node != NONE && !std::mem::replace(&mut seen[node as usize], true) {
+                    if let Some(name) = &self.styles.style(node).string_set {
+                        own.insert(node, Arc::clone(name));
+                    }
+                    node = self.tree.node(node).parent;
+                }
             }
-            if let Some(name) = &self.styles.style(node).string_set
-                && !strings.iter().any(|(known, _)| known == name)
-            {
-                strings.push((std::sync::Arc::clone(name), self.tree.content(node)));
-            }
+            let own = own.into_iter();
+            strings.extend(own.map(|(node, name)| (number, name, self.tree.content(node))));
         }
         strings
     }
 }
 
-fn content(
-    margin_box: &MarginBox,
-    (number, count): (usize, usize),
-    strings: &[(std::sync::Arc<str>, String)],
-) -> String {
+/// A page's number, the name of a string, and what it is from there on.
+type Named = (usize, Arc<str>, String);
+
+/// The first that the page itself names, or else the last one before
+/// (css-gcpm-3 §1.2.1, `first`).
+fn named<'s>(strings: &'s [Named], name: &str, page: usize) -> &'s str {
+    let own = strings.iter().filter(|(_, known, _)| **known == *name);
+    let first = own.clone().find(|(number, ..)| *number == page);
+    let before = || own.clone().filter(|(number, ..)| *number < page).last();
+    first.or_else(before).map_or("", |(.., text)| text)
+}
+
+fn content(margin_box: &MarginBox, (number, count): (usize, usize), strings: &[Named]) -> String {
     let mut text = String::new();
     for content in &margin_box.content {
         match content {
             Content::Text(piece) => text.push_str(piece),
             Content::Page => text.push_str(&number.to_string()),
             Content::Pages => text.push_str(&count.to_string()),
-            Content::Named(name) => {
-                let named = strings.iter().find(|(known, _)| **known == **name);
-                text.push_str(named.map_or("", |(_, text)| text));
-            }
+            Content::Named(name) => text.push_str(named(strings, name, number)),
         }
     }
     text

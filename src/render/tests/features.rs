@@ -201,14 +201,14 @@ fn pictures_codes_and_links_are_in_the_file() {
         links.iter().any(|link| link.has(b"A")) && links.iter().any(|link| link.has(b"Dest")),
         "out and within"
     );
-    for bad in ["javascript:alert(1)", "file:///etc/passwd", "//example.jp", "#"] {
+    for bad in ["", "javascript:alert(1)", "file:///etc/passwd", "//example.jp", "#"] {
         let body = page(&format!("<p><a href=\"{bad}\">x</a></p>"));
         assert!(with(&body, PLAIN, &[]).is_err(), "{bad} is no target");
     }
-    assert!(
-        with(&page("<img src=\"none.png\" alt=\"\">"), PLAIN, &[]).is_err(),
-        "a missing picture"
-    );
+    let picture = |html: &str| with(&page(html), PLAIN, &[("logo.svg", svg)]);
+    assert!(picture("<img src=\"none.png\" alt=\"\">").is_err(), "a missing picture");
+    assert!(picture("<img src=\"logo.svg\">").is_err(), "a picture that says nothing");
+    assert!(picture("<img src=\"logo.svg\" alt=\"\">").is_ok(), "a picture that shows nothing");
 }
 
 #[test]
@@ -261,6 +261,39 @@ fn letters_are_kerned_and_scripts_kept_apart() {
     let spaced = widths("span { text-autospace: normal }", "第3回AI会議");
     let close = widths("", "第3回AI会議");
     near(spaced - close, 10.0, "four quarters of an em");
+}
+
+#[test]
+fn boxes_on_a_line_are_printed_once_and_in_their_place() {
+    let css = format!(
+        "{PLAIN} .b {{ display: inline-block; padding: 0 3pt; border: 1pt solid red; margin: 5pt 2pt }}"
+    );
+    let body = page("<p>前<span class=\"b\">中<span class=\"b\">奥</span></span>後</p><p>下</p>");
+    let rendered = made(&body, &css);
+    let read = text(&rendered.pdf).concat();
+    for word in ["前", "中", "奥", "後", "下"] {
+        assert_eq!(read.matches(word).count(), 1, "{word}: {read}");
+    }
+    let runs = runs(&rendered.pdf, 1);
+    let (last, below) = (runs.iter().map(|at| at.0).fold(0.0, f32::max), runs[runs.len() - 1].1);
+    near(last, 20.0 + 10.0 + 6.0 + 10.0 + 6.0 + 10.0 + 6.0 + 6.0, "the letters and two boxes");
+    near(below - runs[0].1, 20.0 + 2.0 * (1.0 + 5.0), "one border and margin below the line");
+    let error = with(&page("<p><span>x</span></p>"), "span { position: relative; top: 1pt }", &[]);
+    assert!(error.is_err(), "what is not honoured is refused");
+}
+
+#[test]
+fn a_page_says_in_its_margin_what_it_names_first_or_else_what_was_named_last() {
+    let css = format!(
+        "{PLAIN} @page {{ @top-left {{ content: \"[\" string(chapter) \"]\" }} }} h2 {{ string-set: chapter content() }} .n {{ break-before: page }}"
+    );
+    let body =
+        "<p>零</p><h2 class=\"n\">一</h2><h2>二</h2><p class=\"n\">続</p><h2 class=\"n\">三</h2>";
+    let pages = text(&made(&page(body), &css).pdf);
+    for (page, said) in pages.iter().zip(["[]", "[一]", "[二]", "[三]"]) {
+        assert!(page.contains(said), "{said} is on {page}");
+    }
+    assert_eq!(pages.len(), 4, "{pages:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod address_page;
 mod adopted;
 mod documents;
 mod features;
+mod manual;
 mod operator_templates;
 
 use std::{

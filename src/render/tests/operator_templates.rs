@@ -15,7 +15,7 @@ const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
     "properties": {"name": {"type": "string"}}, "required": ["name"]}"#;
 
 /// The fonts without any template.
-fn empty() -> Renderer {
+pub(super) fn empty() -> Renderer {
     Renderer {
         fonts: std::sync::Arc::clone(&RENDERER.fonts),
         templates: std::collections::BTreeMap::new(),
