@@ -116,10 +116,8 @@ fn drop_unused(document: &mut Document) {
     let mut waiting: Vec<&Object> = document.trailer.iter().map(|(_, value)| value).collect();
     while let Some(object) = waiting.pop() {
         match object {
-            Object::Reference(id) => {
-                if used.insert(*id) {
-                    waiting.extend(document.objects.get(id));
-                }
+            Object::Reference(id) if used.insert(*id) => {
+                waiting.extend(document.objects.get(id));
             }
             Object::Array(items) => waiting.extend(items),
             Object::Dictionary(dictionary) => {

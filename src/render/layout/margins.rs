@@ -95,7 +95,7 @@ type Named = (usize, Arc<str>, String);
 fn named<'s>(strings: &'s [Named], name: &str, page: usize) -> &'s str {
     let own = strings.iter().filter(|(_, known, _)| **known == *name);
     let first = own.clone().find(|(number, ..)| *number == page);
-    let before = || own.clone().filter(|(number, ..)| *number < page).last();
+    let before = || own.clone().rfind(|(number, ..)| *number < page);
     first.or_else(before).map_or("", |(.., text)| text)
 }
 
