@@ -146,8 +146,8 @@ impl Face {
         f32::from(self.advances[usize::from(gid)]) / self.upem
     }
 
-    /// How much closer two letters stand than their widths say, in em; never 0
-    /// but for letters of ASCII.
+    /// How much closer two letters stand than their widths say, in em; 0 but
+    /// for letters of ASCII and for kana and their punctuation.
     #[inline]
     pub(crate) fn kern(&self, left: u32, right: u32) -> f32 {
         self.shaper.kern(left, right)

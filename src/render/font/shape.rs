@@ -2,7 +2,7 @@
 //! one glyph a character cannot show. `harfrust` does both.
 //!
 //! Most text never comes here: its glyphs are looked up in a flat table. Pairs
-//! of ASCII are kerned from a table that fills itself as pairs are met; what two
+//! of ASCII and of kana are kerned from a table that fills itself as pairs are met; what two
 //! threads find is the same, so they need no lock.
 
 use std::sync::{
@@ -14,9 +14,9 @@ use harfrust::{Buffer, Font, ShapeOptions, ShaperFont};
 
 use super::face::FontFile;
 
-/// Characters that are kerned.
-const KERNED: std::ops::Range<u32> = 0x21..0x7f;
-const SIDE: usize = 0x7f - 0x21;
+/// Characters that are kerned: letters of ASCII, kana and their punctuation, full
+/// width forms. Those of one group are kerned with each other.
+const GROUPS: [&[std::ops::Range<u32>]; 2] = [&[0x21..0x7f], &[0x3000..0x3100, 0xff00..0xff61]];
 /// A pair that was not asked for yet.
 const UNKNOWN: i16 = i16::MIN;
 
@@ -37,27 +37,27 @@ pub(crate) struct Shaper {
     file: FontFile,
     upem: f32,
     font: OnceLock<Option<Font>>,
-    /// In font units.
-    pairs: OnceLock<Box<[AtomicI16]>>,
+    /// For each group, in font units.
+    pairs: [OnceLock<Box<[AtomicI16]>>; 2],
 }
 
 impl Shaper {
     pub(super) fn new(file: FontFile, upem: f32) -> Self {
-        Self { file, upem, font: OnceLock::new(), pairs: OnceLock::new() }
+        Self { file, upem, font: OnceLock::new(), pairs: [OnceLock::new(), OnceLock::new()] }
     }
 
     #[inline]
     pub(super) fn kern(&self, left: u32, right: u32) -> f32 {
-        if !KERNED.contains(&left) || !KERNED.contains(&right) {
-            return 0.0;
-        }
-        let pairs =
-            self.pairs.get_or_init(|| (0..SIDE * SIDE).map(|_| AtomicI16::new(UNKNOWN)).collect());
-        let place = (left - KERNED.start) as usize * SIDE + (right - KERNED.start) as usize;
-        let known = pairs[place].load(Relaxed);
+        let group = usize::from(left >= 0x80);
+        let (Some(a), Some(b)) = (place(group, left), place(group, right)) else { return 0.0 };
+        let side: usize = GROUPS[group].iter().map(ExactSizeIterator::len).sum();
+        let pairs = self.pairs[group]
+            .get_or_init(|| (0..side * side).map(|_| AtomicI16::new(UNKNOWN)).collect());
+        let pair = &pairs[a * side + b];
+        let known = pair.load(Relaxed);
         let units = if known == UNKNOWN {
             let found = self.pair(left, right).unwrap_or(0);
-            pairs[place].store(found, Relaxed);
+            pair.store(found, Relaxed);
             found
         } else {
             known
@@ -68,7 +68,7 @@ impl Shaper {
     fn pair(&self, left: u32, right: u32) -> Option<i16> {
         let text: String = [char::from_u32(left)?, char::from_u32(right)?].iter().collect();
         let glyphs = self.shape(&text)?;
-        let alone = self.shape(text.get(..1)?)?;
+        let alone = self.shape(text.get(..text.chars().next()?.len_utf8())?)?;
         // A ligature would swallow a letter; there are none for us.
         let [first, _] = *glyphs.as_slice() else { return None };
         let kern = (first.advance - alone.first()?.advance) * self.upem;
@@ -104,4 +104,17 @@ impl Shaper {
             })
             .collect()
     }
+}
+
+/// The number of a character in its group.
+#[inline]
+fn place(group: usize, character: u32) -> Option<usize> {
+    let mut before = 0;
+    for range in GROUPS[group] {
+        if range.contains(&character) {
+            return Some(before + (character - range.start) as usize);
+        }
+        before += range.len();
+    }
+    None
 }

@@ -41,8 +41,29 @@ impl Layout<'_> {
         height: Option<f32>,
         decorated: bool,
     ) -> Result<Fragment, RenderError> {
+        Ok(self.block_with(node, width, height, (decorated, false))?.0)
+    }
+
+    /// The same for a block in the flow, with the margins of its first and last
+    /// child that collapse with its own.
+    pub(super) fn block_in_flow(
+        &mut self,
+        node: NodeId,
+        width: f32,
+    ) -> Result<(Fragment, f32, f32), RenderError> {
+        self.block_with(node, width, None, (true, true))
+    }
+
+    fn block_with(
+        &mut self,
+        node: NodeId,
+        width: f32,
+        height: Option<f32>,
+        (decorated, collapses): (bool, bool),
+    ) -> Result<(Fragment, f32, f32), RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
+        let mut margins = (0.0, 0.0);
         let inset = |side: usize| style.padding[side] + style.border[side];
         let (across, along) = (inset(LEFT) + inset(RIGHT), inset(TOP) + inset(BOTTOM));
         let inner = less(width, across);
@@ -55,6 +76,10 @@ impl Layout<'_> {
         } else {
             let mut flow = Flow::default();
             self.flow(node, 0.0, inner, &mut flow)?;
+            if collapses {
+                let bottom = inset(BOTTOM) == 0.0 && !style.has_height();
+                margins = flow.outer_margins(inset(TOP) == 0.0, bottom);
+            }
             stacked(flow)
         };
         let own = height.unwrap_or_else(|| style.clamp_height(content.height + along));
@@ -80,7 +105,7 @@ impl Layout<'_> {
         if self.tree.node(node).tag == Some(Tag::Hr) {
             out.baseline = None;
         }
-        Ok(out)
+        Ok((out, margins.0, margins.1))
     }
 }
 

@@ -58,19 +58,36 @@ pub(in crate::render) struct Flow {
     margin: f32,
     /// Space that does not.
     fixed: f32,
+    /// The margin before the first strip that may belong to the container.
+    lead: f32,
+    begun: bool,
     new_page: bool,
 }
 
 impl Flow {
     fn margin(&mut self, margin: f32) {
         self.margin = self.margin.max(margin);
+        if !self.begun {
+            self.lead = self.margin;
+        }
     }
 
     fn padding(&mut self, padding: f32) {
         if padding > 0.0 {
+            self.begun = true;
             self.fixed += self.margin + padding;
             self.margin = 0.0;
         }
+    }
+
+    /// Takes out the margins at both ends that collapse with the container's own
+    /// (CSS 2.1 §8.3.1), where nothing parts them from it.
+    pub(super) fn outer_margins(&mut self, top: bool, bottom: bool) -> (f32, f32) {
+        let Some(first) = self.strips.first_mut() else { return (0.0, 0.0) };
+        let lead = if top { self.lead } else { 0.0 };
+        first.before -= lead;
+        let end = if bottom { std::mem::take(&mut self.margin) } else { 0.0 };
+        (lead, end)
     }
 
     /// The space that is due before the next strip.
@@ -83,6 +100,7 @@ impl Flow {
 
     /// Adds a strip at `x`.
     pub(super) fn push(&mut self, fragment: Fragment, x: f32) {
+        self.begun = true;
         let before = self.gap();
         let mut moved =
             Fragment { height: fragment.height, used: fragment.used + x, ..Fragment::default() };
@@ -185,6 +203,7 @@ impl Layout<'_> {
         let x = x + style.margin[LEFT] + auto_margin(style, room, own);
         let first = flow.strips.len();
         let mark = self.absolute_mark();
+        let mut end_margin = 0.0;
         match style.display {
             Display::Table => self.table(node, x, own, flow)?,
             Display::Block if self.is_transparent(node, style) => {
@@ -202,7 +221,9 @@ impl Layout<'_> {
                 flow.padding(style.padding[BOTTOM]);
             }
             Display::Block | Display::Flex => {
-                let mut fragment = self.block(node, own, None, true)?;
+                let (mut fragment, lead, end) = self.block_in_flow(node, own)?;
+                flow.margin(lead);
+                end_margin = end;
                 fragment.used += if is_definite(width) { 0.0 } else { style.margin[RIGHT] };
                 flow.push(fragment, x);
             }
@@ -219,6 +240,7 @@ impl Layout<'_> {
             }
         }
         self.after_child(node, x, first, flow);
+        flow.margin(end_margin);
         Ok(())
     }
 

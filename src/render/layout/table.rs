@@ -56,7 +56,12 @@ impl Layout<'_> {
                 edge(&mut fragment.items, BOTTOM, (0.0, width, fragment.height), style);
             }
             sum = sum.saturating_add(self.amount(*row)?);
+            let above = if index == 0 { rows.head.last() } else { rows.body.get(index - 1) };
+            let shared = above.map_or(0.0, |above| self.shared_border(*above, *row));
             flow.push(fragment, x);
+            if let Some(strip) = flow.strips.last_mut() {
+                strip.before -= shared;
+            }
             if let Some(strip) = flow.strips.last_mut() {
                 strip.keep_next = styles.style(*row).keep_next && index + 1 < rows.body.len();
                 strip.row = Some(Row {
@@ -88,6 +93,17 @@ impl Layout<'_> {
         Ok(())
     }
 
+    /// What the lower border of a row and the upper one of the next have in common:
+    /// of two borders on one edge the wider is drawn (CSS 2.1 §17.6.2.1).
+    fn shared_border(&self, above: NodeId, below: NodeId) -> f32 {
+        let widest = |row: NodeId, side: usize| {
+            let cells = self.tree.children(row).filter(|cell| self.tree.node(*cell).tag.is_some());
+            let borders = cells.map(|cell| self.styles.style(cell).border[side]);
+            borders.fold(self.styles.style(row).border[side], f32::max)
+        };
+        widest(above, BOTTOM).min(widest(below, TOP))
+    }
+
     fn group(
         &mut self,
         rows: &[NodeId],
@@ -98,9 +114,12 @@ impl Layout<'_> {
             return Ok(None);
         }
         let mut fragment = Fragment { used: columns.iter().sum(), ..Fragment::default() };
-        for row in rows {
+        for (index, row) in rows.iter().enumerate() {
             let piece = self.row(*row, columns, style)?;
             let height = piece.height;
+            if let Some(above) = index.checked_sub(1).and_then(|above| rows.get(above)) {
+                fragment.height -= self.shared_border(*above, *row);
+            }
             fragment.place(piece, 0.0, fragment.height);
             fragment.height += height;
         }
