@@ -2,7 +2,7 @@
 //! background or a height of its own.
 
 use super::{
-    Fragment, Layout, decorate,
+    BOX, Fragment, Layout, decorate,
     flow::{Flow, is_definite, less},
 };
 use crate::render::{
@@ -41,6 +41,7 @@ impl Layout<'_> {
         height: Option<f32>,
         decorated: bool,
     ) -> Result<Fragment, RenderError> {
+        self.spend(BOX)?;
         let styles = self.styles;
         let style = styles.style(node);
         let inset = |side: usize| style.padding[side] + style.border[side];
