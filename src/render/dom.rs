@@ -188,23 +188,6 @@ impl Tree {
             })
         })
     }
-
-    /// All text below a node, white space collapsed.
-    pub(crate) fn content(&self, id: NodeId) -> String {
-        let mut out = String::new();
-        self.collect(id, &mut out);
-        out.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    fn collect(&self, id: NodeId, out: &mut String) {
-        let node = self.node(id);
-        if node.tag.is_none() {
-            out.push_str(self.text(node));
-        }
-        for child in self.children(id) {
-            self.collect(child, out);
-        }
-    }
 }
 
 enum Attribute {

@@ -9,15 +9,18 @@
 use minijinja::{
     Environment, ErrorKind, filters,
     machinery::{
-        Span,
+        Span, Token,
         ast::{BinOpKind, CallArg, Expr, Stmt},
-        parse,
+        parse, tokenize,
     },
     syntax::SyntaxConfig,
     tests,
 };
 
 use super::error::{At, RenderError};
+
+/// The most words of one expression, and of `elif` in a template.
+const MOST_TOKENS: usize = 200;
 
 /// An environment with the filters and tests of minijinja that make nothing
 /// larger, and with no functions.
@@ -75,6 +78,7 @@ pub(super) fn check(
     syntax: SyntaxConfig,
     environment: &Environment<'_>,
 ) -> Result<(), RenderError> {
+    short(source, syntax.clone())?;
     let parsed = parse(source, "template.html", syntax);
     let template = parsed.map_err(|error| super::template::failed(&error))?;
     Guard { environment }.one(&template).map_err(|(what, span)| {
@@ -84,6 +88,31 @@ pub(super) fn check(
         };
         RenderError::template("template.html", what, Some(at))
     })
+}
+
+/// Refuses expressions that nest as deeply as they are long: a chain of `a.a.a` or of
+/// `elif` would be walked by recursion, here and in minijinja.
+fn short(source: &str, syntax: SyntaxConfig) -> Result<(), RenderError> {
+    let (mut tokens, mut branches) = (0usize, 0usize);
+    for token in tokenize(source, false, syntax) {
+        let (token, span) = token.map_err(|error| super::template::failed(&error))?;
+        match token {
+            Token::TemplateData(_) | Token::VariableStart | Token::BlockStart => tokens = 0,
+            Token::Ident("elif") => branches = branches.saturating_add(1),
+            _ => tokens = tokens.saturating_add(1),
+        }
+        let what = if tokens > MOST_TOKENS {
+            "an expression of more than 200 words"
+        } else if branches > MOST_TOKENS {
+            "more than 200 `elif`"
+        } else {
+            continue;
+        };
+        let line = u32::from(span.start_line);
+        let at = At { line, column: u32::from(span.start_col).saturating_add(1) };
+        return Err(RenderError::template("template.html", what, Some(at)));
+    }
+    Ok(())
 }
 
 type Checked = Result<(), (String, Span)>;

@@ -23,11 +23,14 @@ mod assets;
 mod css;
 mod dom;
 mod error;
+mod excerpt;
 mod filters;
 mod finish;
 mod font;
 mod front;
 mod guard;
+#[doc(hidden)]
+pub mod hostile;
 mod layout;
 mod outline;
 mod paint;
@@ -266,6 +269,7 @@ impl Renderer {
             order.title.chars().filter(|character| !schema::is_unprintable(*character)).collect();
         let html = template.html(order.data, order.locale, &title)?;
         let tree = Tree::parse(&html)?;
+        template.sheet.check_size(tree.nodes.len())?;
         let styles = Styles::of(&tree, &template.sheet);
         let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
         let mut pages = lay_out(&mut layout, &template.sheet)?;

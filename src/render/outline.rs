@@ -2,9 +2,12 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     reason = "numbers of pages and elements that layout hands out itself"
 )]
+
+use std::collections::HashMap;
 
 use lopdf::{Document, Object, ObjectId, dictionary};
 
@@ -19,6 +22,8 @@ use super::{
 const LONG: usize = 4;
 /// The most entries of an outline.
 const MOST: usize = 500;
+/// The most characters of an entry, or of what a link says.
+const TITLE: usize = 200;
 
 /// Whether a link may lead there: the web, mail, the telephone, or a place in the
 /// document itself.
@@ -40,19 +45,25 @@ pub(super) fn links(
     layout: &Layout<'_>,
 ) -> Option<Vec<(usize, NodeId, ObjectId)>> {
     let mut made = Vec::new();
+    let places = places(drawn, pages, layout);
+    // A link has an area for each of its lines, one after the other.
+    let mut said = (NONE, text_string(""));
     for (page, node, area) in &drawn.links {
         let href = layout.tree.rare(*node, Rare::Href).unwrap_or_default();
         let area: Vec<Object> = area.iter().map(|edge| Object::Real(*edge)).collect();
+        if said.0 != *node {
+            said = (*node, text_string(&layout.tree.excerpt(*node, TITLE)));
+        }
         let mut annotation = dictionary! {
             "Type" => "Annot",
             "Subtype" => "Link",
             "Rect" => area,
             "Border" => vec![0.into(), 0.into(), 0.into()],
             "F" => 4,
-            "Contents" => text_string(&layout.tree.content(*node)),
+            "Contents" => said.1.clone(),
         };
         if let Some(id) = href.strip_prefix('#') {
-            let Some((to, y)) = place(id, pages, layout) else { continue };
+            let Some((to, y)) = places.get(id).copied().flatten() else { continue };
             let target = destination(ids, to, pages[to].height - y);
             annotation.set("Dest", target);
         } else {
@@ -61,12 +72,11 @@ pub(super) fn links(
         }
         made.push((*page, *node, document.add_object(annotation)));
     }
-    for (number, id) in ids.iter().enumerate() {
-        let own: Vec<Object> = made
-            .iter()
-            .filter(|(page, ..)| *page == number)
-            .map(|(.., link)| (*link).into())
-            .collect();
+    let mut by_page: Vec<Vec<Object>> = vec![Vec::new(); ids.len()];
+    for (page, _, link) in &made {
+        by_page[*page].push((*link).into());
+    }
+    for (id, own) in ids.iter().zip(by_page) {
         if !own.is_empty() {
             document.get_dictionary_mut(*id).ok()?.set("Annots", own);
         }
@@ -74,22 +84,35 @@ pub(super) fn links(
     Some(made)
 }
 
-/// The page and the height at which an element with an id begins.
-fn place(id: &str, pages: &[Page], layout: &Layout<'_>) -> Option<(usize, f32)> {
-    let inside = |node: NodeId| {
-        let mut at = node;
-        while at != NONE {
-            if layout.tree.id(layout.tree.node(at)) == id {
-                return true;
+/// The page and the height at which each element begins whose id a link names. The
+/// document is walked once, and each ancestor once: thousands of links cost no
+/// more than one.
+fn places<'t>(
+    drawn: &Drawn<'_>,
+    pages: &[Page],
+    layout: &'t Layout<'_>,
+) -> HashMap<&'t str, Option<(usize, f32)>> {
+    let tree = layout.tree;
+    let hrefs = drawn.links.iter().filter_map(|(_, node, _)| tree.rare(*node, Rare::Href));
+    let mut places: HashMap<&str, Option<(usize, f32)>> =
+        hrefs.filter_map(|href| Some((href.strip_prefix('#')?, None))).collect();
+    if places.is_empty() {
+        return places;
+    }
+    let mut seen = vec![false; tree.nodes.len()];
+    for (number, page) in pages.iter().enumerate() {
+        for item in &page.items {
+            let mut at = item.node;
+            while at != NONE && !std::mem::replace(&mut seen[at as usize], true) {
+                let id = tree.id(tree.node(at));
+                if let Some(place) = places.get_mut(id).filter(|place| place.is_none()) {
+                    *place = Some((number, top(&item.shape)));
+                }
+                at = tree.node(at).parent;
             }
-            at = layout.tree.node(at).parent;
         }
-        false
-    };
-    pages.iter().enumerate().find_map(|(number, page)| {
-        let item = page.items.iter().find(|item| item.node != NONE && inside(item.node))?;
-        Some((number, top(&item.shape)))
-    })
+    }
+    places
 }
 
 fn top(shape: &Shape) -> f32 {
@@ -147,7 +170,7 @@ pub(super) fn outline(
             _ => continue,
         };
         last = item.node;
-        let title = layout.tree.content(item.node);
+        let title = layout.tree.excerpt(item.node, TITLE);
         entries.push(Entry { level, title, page, y: top(&item.shape) });
     }
     if entries.is_empty() {

@@ -1,15 +1,24 @@
 //! SVG: shapes and paths in plain colours become drawing operators. `usvg`
 //! reads the file and turns every shape into a path.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use lopdf::dictionary;
-use usvg::tiny_skia_path::{PathSegment, Point, Transform};
+use usvg::{
+    roxmltree::{Document as XmlDocument, Node, NodeId, ParsingOptions},
+    tiny_skia_path::{PathSegment, Point, Transform},
+};
 
 use super::Picture;
 
 /// The most operators of one picture.
 const MAX_OPERATORS: usize = 200_000;
+/// The most bytes of a picture when all that it uses is written out.
+const MAX_RESOLVED: usize = 8 << 20;
+/// The most bytes of a style.
+const MAX_STYLE: usize = 8 << 10;
+/// Elements within elements, and uses within uses.
+const DEEPEST: usize = 64;
 
 /// Reads an SVG file.
 pub(super) fn read(bytes: &[u8]) -> Result<Picture, String> {
@@ -19,7 +28,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture, String> {
         resolve_string: Box::new(|_, _| None),
     };
     let options = usvg::Options { image_href_resolver: nothing, ..usvg::Options::default() };
-    let tree = usvg::Tree::from_data(bytes, &options).map_err(|_| "not an SVG picture")?;
+    let text = str::from_utf8(bytes).map_err(|_| "not an SVG picture")?;
+    // Illustrator and Inkscape write a document type; entities are bounded there.
+    let parsing = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let xml = XmlDocument::parse_with_options(text, parsing).map_err(|_| "not an SVG picture")?;
+    check(&xml)?;
+    let tree = usvg::Tree::from_xmltree(&xml, &options).map_err(|_| "not an SVG picture")?;
     if tree.has_text_nodes() {
         return Err("an SVG picture has no text; make it paths".to_owned());
     }
@@ -39,6 +53,59 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture, String> {
     };
     let stream = super::packed(form, drawing.out.as_bytes())?;
     Ok(Picture { width: width * 0.75, height: height * 0.75, stream, mask: None })
+}
+
+/// Refuses what would grow when it is resolved: `use` within `use` doubles with
+/// every step, a marker is drawn at every point of a path, and a style is tried
+/// on every element.
+fn check(xml: &XmlDocument<'_>) -> Result<(), String> {
+    let mut ids = HashMap::new();
+    for node in xml.descendants().filter(Node::is_element) {
+        let name = node.tag_name().name();
+        if matches!(name, "marker" | "pattern" | "filter" | "mask" | "clipPath") {
+            return Err(format!("an SVG picture has no `{name}`"));
+        }
+        if name == "style" && node.text().is_some_and(|text| text.len() > MAX_STYLE) {
+            return Err("the style of an SVG picture has at most 8 KiB".to_owned());
+        }
+        if let Some(id) = node.attribute("id") {
+            ids.entry(id).or_insert(node);
+        }
+    }
+    let mut weighed = HashMap::new();
+    let weight = weigh(xml.root_element(), &ids, &mut weighed, 0)?;
+    if weight > MAX_RESOLVED {
+        return Err("an SVG picture uses its parts too often".to_owned());
+    }
+    Ok(())
+}
+
+/// The bytes of an element with all that is below it or used by it.
+fn weigh<'x>(
+    node: Node<'x, 'x>,
+    ids: &HashMap<&'x str, Node<'x, 'x>>,
+    weighed: &mut HashMap<NodeId, usize>,
+    depth: usize,
+) -> Result<usize, String> {
+    if depth > DEEPEST {
+        return Err("the parts of an SVG picture are nested too deeply".to_owned());
+    }
+    if let Some(known) = weighed.get(&node.id()) {
+        return Ok(*known);
+    }
+    let attributes = node.attributes().map(|one| one.value().len().saturating_add(16));
+    let mut weight = attributes.fold(64, usize::saturating_add);
+    for child in node.children().filter(Node::is_element) {
+        weight = weight.saturating_add(weigh(child, ids, weighed, depth + 1)?);
+    }
+    if node.tag_name().name() == "use" {
+        let links = node.attributes().filter(|one| one.name() == "href");
+        for target in links.filter_map(|one| ids.get(one.value().trim().strip_prefix('#')?)) {
+            weight = weight.saturating_add(weigh(*target, ids, weighed, depth + 1)?);
+        }
+    }
+    weighed.insert(node.id(), weight);
+    Ok(weight)
 }
 
 struct Drawing {

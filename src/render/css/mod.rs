@@ -32,6 +32,10 @@ pub(super) use selector::Selector;
 
 use super::error::RenderError;
 
+/// Nodes of a document times rules of its stylesheet. Five thousand rows of eight
+/// cells may have a thousand rules.
+const MAX_MATCHES: usize = 100_000_000;
+
 /// A stylesheet that was understood from end to end.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
@@ -68,5 +72,15 @@ impl Sheet {
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
         sheet.counts_children = sheet.rules.iter().any(|rule| rule.selector.counts_children());
         Ok(sheet)
+    }
+
+    /// Refuses a document of so many nodes that matching would take too long: every
+    /// kind of element is held against every rule, and in the worst case each
+    /// element is a kind of its own.
+    pub(super) fn check_size(&self, nodes: usize) -> Result<(), RenderError> {
+        if nodes.saturating_mul(self.rules.len()) > MAX_MATCHES {
+            return Err(RenderError::style("too many rules for a document of this length"));
+        }
+        Ok(())
     }
 }

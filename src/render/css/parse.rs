@@ -9,6 +9,8 @@ use crate::render::error::{At, RenderError};
 
 /// The most bytes of a value after `var()`.
 const MAX_VALUE: usize = 4_096;
+/// The most custom properties.
+const MAX_VARIABLES: usize = 1_000;
 
 /// What was not understood.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,6 +196,10 @@ impl Variables {
                 let value = ended
                     .and_then(|value| variables.put_in(value))
                     .map_err(|fail| located(fail, At { line, column: 1 }))?;
+                if variables.0.len() >= MAX_VARIABLES {
+                    let at = At { line, column: 1 };
+                    return Err(located(Fail("more than 1,000 custom properties"), at));
+                }
                 variables.0.push((name.trim().to_owned(), value));
             } else {
                 out.push_str(text);

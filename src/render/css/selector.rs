@@ -63,7 +63,7 @@ impl Selector {
         above: impl Iterator<Item = Subject<'a>> + Clone,
     ) -> bool {
         let Some(((compound, tie), rest)) = self.parts.split_first() else { return false };
-        compound.fits(subject) && climbs(*tie, rest, above)
+        compound.fits(subject) && climbs(*tie, rest, above) == Climb::Fits
     }
 
     /// Ids, then classes and places, then tags.
@@ -120,22 +120,37 @@ impl Selector {
     }
 }
 
-/// Whether the rest of a selector fits the ancestors.
+/// What came of a climb.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Climb {
+    Fits,
+    /// Not from here; perhaps from further up.
+    Higher,
+    /// From nowhere above: the ancestors were used up.
+    Never,
+}
+
+/// Whether the rest of a selector fits the ancestors. What fails for want of
+/// ancestors is not tried again with fewer of them, so that a long selector costs
+/// no more than its length times the depth of the tree.
 fn climbs<'a>(
     tie: Above,
     rest: &[(Compound, Above)],
     mut above: impl Iterator<Item = Subject<'a>> + Clone,
-) -> bool {
-    let Some(((compound, next), rest)) = rest.split_first() else { return true };
+) -> Climb {
+    let Some(((compound, next), rest)) = rest.split_first() else { return Climb::Fits };
     while let Some(subject) = above.next() {
-        if compound.fits(&subject) && climbs(*next, rest, above.clone()) {
-            return true;
+        if compound.fits(&subject) {
+            let climb = climbs(*next, rest, above.clone());
+            if climb != Climb::Higher {
+                return climb;
+            }
         }
         if tie == Above::Parent {
-            return false;
+            return Climb::Higher;
         }
     }
-    false
+    Climb::Never
 }
 
 impl Compound {

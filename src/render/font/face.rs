@@ -93,13 +93,17 @@ impl Face {
         let font = FontRef::new((*file).as_ref()).ok()?;
         font.table_data(Tag::new(b"glyf"))?;
         let metrics = font.metrics(Size::unscaled(), LocationRef::default());
+        // The range of the specification; 0 would make every width endless.
+        if !(16..=16_384).contains(&metrics.units_per_em) {
+            return None;
+        }
         let upem = f32::from(metrics.units_per_em);
         let bounds = metrics.bounds?;
         let mille = |value: f32| (value * 1000.0 / upem).round();
         let charmap = font.charmap();
-        let (pages, glyphs) = flat_map(&charmap)?;
-        let hmtx = font.hmtx().ok()?;
         let count = metrics.glyph_count;
+        let (pages, glyphs) = flat_map(&charmap, count)?;
+        let hmtx = font.hmtx().ok()?;
         let advances = (0..count).map(|id| hmtx.advance(id.into()).unwrap_or(0)).collect();
         let name = font
             .localized_strings(skrifa::string::StringId::POSTSCRIPT_NAME)
@@ -136,8 +140,15 @@ impl Face {
         let font = FontRef::new((*self.file).as_ref()).ok()?;
         match font.charmap().map_variant(character, selector)? {
             MapVariant::UseDefault => self.glyph(character),
-            MapVariant::Variant(gid) => u16::try_from(gid.to_u32()).ok(),
+            MapVariant::Variant(gid) => {
+                u16::try_from(gid.to_u32()).ok().filter(|gid| self.has(*gid))
+            }
         }
+    }
+
+    /// Whether the face has this glyph: what its tables name need not exist.
+    pub(super) fn has(&self, gid: u16) -> bool {
+        usize::from(gid) < self.advances.len()
     }
 
     /// The advance of a glyph in em.
@@ -205,12 +216,12 @@ fn subset(font: &[u8], gids: &[u16]) -> Option<Program> {
     Some(Program { data: encoder.finish().ok()?, length: program.len(), cid_to_gid: Some(map) })
 }
 
-/// The character map as pages of 256.
-fn flat_map(charmap: &Charmap<'_>) -> Option<(Vec<u16>, Vec<[u16; 256]>)> {
+/// The character map as pages of 256, without glyphs that the face does not have.
+fn flat_map(charmap: &Charmap<'_>, count: u32) -> Option<(Vec<u16>, Vec<[u16; 256]>)> {
     let mut pages = vec![0u16; (MAPPED >> 8) as usize];
     let mut glyphs = vec![[0u16; 256]];
     for (character, gid) in charmap.mappings() {
-        if character >= MAPPED {
+        if character >= MAPPED || gid.to_u32() >= count {
             continue;
         }
         let page = &mut pages[(character >> 8) as usize];

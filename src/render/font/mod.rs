@@ -218,8 +218,9 @@ impl FontSet {
         };
         let face = self.order(primary).find(drawn)?;
         let glyphs = self.face(face).shaper.shape(text)?;
-        // A glyph of nothing is a box.
-        glyphs.iter().all(|glyph| glyph.gid != 0).then_some((face, glyphs))
+        // A glyph of nothing is a box, and a damaged face names glyphs it has not.
+        let known = |glyph: &Shaped| glyph.gid != 0 && self.face(face).has(glyph.gid);
+        glyphs.iter().all(known).then_some((face, glyphs))
     }
 }
 

@@ -84,15 +84,19 @@ impl PackedFace {
                 metrics: [a, b, c, d],
             });
         }
-        let table = |tag: &[u8; 4]| Some(font.table_data(Tag::new(tag))?.as_bytes().to_vec());
+        // Shorter tables lack the fields that are set for every document.
+        let table = |tag: &[u8; 4], least: usize| {
+            let data = font.table_data(Tag::new(tag))?;
+            (data.len() >= least).then(|| data.as_bytes().to_vec())
+        };
         Some(Self {
             words,
             glyphs,
             header: block_header(&lengths),
             end_of_block: codes[256],
-            head: table(b"head")?,
-            hhea: table(b"hhea")?,
-            maxp: table(b"maxp")?,
+            head: table(b"head", 54)?,
+            hhea: table(b"hhea", 36)?,
+            maxp: table(b"maxp", 6)?,
         })
     }
 
@@ -209,10 +213,16 @@ fn unhinted(font: &FontRef<'_>) -> Option<Vec<Vec<u8>>> {
     let data = glyf.offset_data().as_bytes();
     let count = font.maxp().ok()?.num_glyphs();
     let mut outlines = Vec::with_capacity(usize::from(count));
+    let mut total = 0usize;
     for id in 0..count {
         let index = usize::from(GlyphId16::new(id).to_u16());
         let (start, end) = (loca.get_raw(index)? as usize, loca.get_raw(index + 1)? as usize);
         let glyph = data.get(start..end)?;
+        // Glyphs that share their bytes could take a thousand times the file.
+        total += glyph.len();
+        if total > data.len() {
+            return None;
+        }
         let mut outline = Vec::with_capacity(glyph.len() + 3);
         if glyph.len() >= 12 {
             let contours = i16::from_be_bytes([glyph[0], glyph[1]]);
@@ -232,13 +242,15 @@ fn unhinted(font: &FontRef<'_>) -> Option<Vec<Vec<u8>>> {
 /// Every symbol gets a code, so that any glyph can be written.
 fn code_lengths(frequencies: &[u64; SYMBOLS]) -> Vec<u8> {
     let mut weights: Vec<u64> = frequencies.iter().map(|weight| (*weight).max(1)).collect();
+    let mut shift = 13;
     loop {
         let lengths = huffman(&weights);
         if lengths.iter().all(|length| *length <= LONGEST) {
             return lengths;
         }
-        // Too deep: lift the rarest and try again.
-        let floor = weights.iter().sum::<u64>() >> 13;
+        // Too deep: lift the rarest, higher every time, until all are alike.
+        let floor = weights.iter().sum::<u64>() >> shift;
+        shift = (shift - 1).max(0);
         for weight in &mut weights {
             *weight = (*weight).max(floor);
         }

@@ -2,7 +2,7 @@
 //! background or a height of its own.
 
 use super::{
-    Fragment, Layout, decorate,
+    BOX, Fragment, Layout, decorate,
     flow::{Flow, is_definite, less},
 };
 use crate::render::{
@@ -61,6 +61,7 @@ impl Layout<'_> {
         height: Option<f32>,
         (decorated, collapses): (bool, bool),
     ) -> Result<(Fragment, f32, f32), RenderError> {
+        self.spend(BOX)?;
         let styles = self.styles;
         let style = styles.style(node);
         let mut margins = (0.0, 0.0);

@@ -4,7 +4,7 @@
 use super::{Fragment, Item, Layout, NARROWEST};
 use crate::render::{
     css::style::{BOTTOM, Display, LEFT, Marker, Position, RIGHT, Size, Style, TOP},
-    dom::{NodeId, Tag},
+    dom::{NONE, NodeId, Tag},
     error::RenderError,
 };
 
@@ -283,9 +283,22 @@ impl Layout<'_> {
         strip.fragment.items.push(Item::of(node, super::Shape::Text(run)));
     }
 
-    fn item_number(&self, node: NodeId) -> usize {
-        let items = self.tree.children(self.tree.node(node).parent);
-        items.filter(|child| *child <= node && self.tree.node(*child).tag == Some(Tag::Li)).count()
+    /// The number of a list item. Items come in order, so each list is counted
+    /// once and not from its head for every item.
+    fn item_number(&mut self, node: NodeId) -> usize {
+        let parent = self.tree.node(node).parent;
+        let (last, counted) = self.numbered.get(&parent).copied().unwrap_or((NONE, 0));
+        let (mut at, mut number) = match last {
+            NONE => (self.tree.node(parent).first, 0),
+            last if last <= node => (last, counted - 1),
+            _ => (self.tree.node(parent).first, 0),
+        };
+        while at != NONE && at <= node {
+            number += usize::from(self.tree.node(at).tag == Some(Tag::Li));
+            at = self.tree.node(at).next;
+        }
+        self.numbered.insert(parent, (node, number));
+        number
     }
 
     fn place_absolutes(

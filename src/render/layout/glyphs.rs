@@ -80,7 +80,8 @@ impl Layout<'_> {
         starts.dedup();
         let mut last = None;
         for shaped in glyphs {
-            let own = starts.iter().find(|start| **start > shaped.cluster).copied();
+            let own = starts.partition_point(|start| *start <= shaped.cluster);
+            let own = starts.get(own).copied();
             let cluster = text.get(shaped.cluster..own.unwrap_or(text.len())).unwrap_or_default();
             // The first glyph of a cluster stands for its text, the others for none.
             let first = last.replace(shaped.cluster) != Some(shaped.cluster);

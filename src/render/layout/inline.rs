@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Fragment, Glyph, Kind, Layout, Run, flow::is_definite, glyphs::Type, lines};
+use super::{BOX, Fragment, Glyph, Kind, Layout, Run, flow::is_definite, glyphs::Type, lines};
 use crate::render::{
     css::{
         style::{Display, Position, Style, WhiteSpace},
@@ -47,6 +47,7 @@ impl Layout<'_> {
         for node in nodes {
             self.gather(*node, &mut gather)?;
         }
+        self.spend(self.glyphs.len() - start + BOX)?;
         let fit = lines::Fit {
             width: if wraps { width } else { f32::INFINITY },
             indent: style.indent,

@@ -24,6 +24,10 @@ pub(in crate::render) struct Label<'a> {
     pub(in crate::render) anchor: f32,
 }
 
+/// The most characters of a string that `string-set` names. A line holds fewer,
+/// and every page repeats it.
+const LONGEST: usize = 500;
+
 impl Layout<'_> {
     /// Writes the margin boxes of every page.
     pub(in crate::render) fn margin_boxes(
@@ -81,7 +85,8 @@ impl Layout<'_> {
                 }
             }
             let own = own.into_iter();
-            strings.extend(own.map(|(node, name)| (number, name, self.tree.content(node))));
+            strings
+                .extend(own.map(|(node, name)| (number, name, self.tree.excerpt(node, LONGEST))));
         }
         strings
     }

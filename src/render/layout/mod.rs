@@ -217,6 +217,10 @@ pub(super) struct Layout<'a> {
     /// The running sum that a row shows.
     carry: i64,
     measured: HashMap<(NodeId, u32), Measured>,
+    /// For each list the item that was numbered last, and its number.
+    numbered: HashMap<NodeId, (NodeId, usize)>,
+    /// What was laid out so far, measured or kept.
+    work: usize,
     /// A style that would be ignored; said once, at the end.
     ignored: Option<&'static str>,
     depth: u32,
@@ -235,6 +239,11 @@ pub(super) const NARROWEST: f32 = -1.0;
 /// Boxes that are measured within boxes that are measured cost twice each;
 /// deeper nesting is refused.
 const DEEPEST: u32 = 12;
+/// The most glyphs and shapes that are laid out for one document; a box counts
+/// as [`BOX`] of them. The text of 4 MiB of HTML, four times over.
+const MOST_WORK: usize = 1 << 26;
+/// What a box costs besides its text.
+pub(super) const BOX: usize = 32;
 
 impl<'a> Layout<'a> {
     /// A layout of this tree; nothing is laid out yet.
@@ -258,9 +267,24 @@ impl<'a> Layout<'a> {
             absolute: Vec::new(),
             carry: 0,
             measured: HashMap::new(),
+            numbered: HashMap::new(),
+            work: 0,
             ignored: None,
             depth: 0,
         }
+    }
+
+    /// Counts what is laid out. Boxes that fit their content are laid out again
+    /// and again, what is repeated is copied to every page: each is bounded, their
+    /// product only here.
+    pub(super) fn spend(&mut self, work: usize) -> Result<(), RenderError> {
+        self.work = self.work.saturating_add(work);
+        if self.work > MOST_WORK {
+            return Err(RenderError::style(
+                "the document takes too long: too much is measured or repeated",
+            ));
+        }
+        Ok(())
     }
 
     /// What an element comes to at a width; nothing of it stays.

@@ -123,7 +123,8 @@ impl Stack<'_, '_> {
             if fragment.height <= room + 0.01 {
                 break;
             }
-            let (upper, lower) = slice(fragment, room)?;
+            self.layout.spend(fragment.items.len())?;
+            let (upper, lower) = slice(fragment, room, self.layout)?;
             self.place(upper);
             self.turn(row.filter(|row| !row.opens))?;
             fragment = lower;
@@ -146,13 +147,15 @@ impl Stack<'_, '_> {
     }
 
     /// The same for what was there before: no content, but its repetition.
-    fn repeat(&mut self, fragment: &Fragment, x: f32) {
+    fn repeat(&mut self, fragment: &Fragment, x: f32) -> Result<(), RenderError> {
         let mut copy = Fragment { height: fragment.height, ..Fragment::default() };
+        self.layout.spend(16 * fragment.items.len())?;
         copy.place(fragment.clone(), x, 0.0);
         for item in &mut copy.items {
             item.node = NONE;
         }
         self.place(copy);
+        Ok(())
     }
 
     fn carry(&mut self, table: usize, sum: i64, out: bool) -> Result<(), RenderError> {
@@ -160,8 +163,7 @@ impl Stack<'_, '_> {
         let row = if out { parts.carry_out } else { parts.carry_in };
         let Some((row, _)) = row else { return Ok(()) };
         let piece = self.layout.carried(row, parts, sum)?;
-        self.repeat(&piece, 0.0);
-        Ok(())
+        self.repeat(&piece, 0.0)
     }
 
     /// Begins a page; if a table goes on, with its foot on the page before and
@@ -176,7 +178,7 @@ impl Stack<'_, '_> {
             let foot =
                 self.tables.get(table).and_then(|parts| Some((parts.foot.clone()?, parts.x)));
             if let Some((foot, x)) = foot {
-                self.repeat(&foot, x);
+                self.repeat(&foot, x)?;
             }
         }
         self.pages.push(Page::sheet(&self.paper.rest));
@@ -185,7 +187,7 @@ impl Stack<'_, '_> {
             let head =
                 self.tables.get(table).and_then(|parts| Some((parts.head.clone()?, parts.x)));
             if let Some((head, x)) = head {
-                self.repeat(&head, x);
+                self.repeat(&head, x)?;
             }
             self.carry(table, sum, false)?;
         }
@@ -195,8 +197,12 @@ impl Stack<'_, '_> {
 }
 
 /// Cuts a fragment between lines, at most `room` from its top.
-fn slice(fragment: Fragment, room: f32) -> Result<(Fragment, Fragment), RenderError> {
-    let cut = cut(&fragment.items, room);
+fn slice(
+    fragment: Fragment,
+    room: f32,
+    layout: &mut Layout<'_>,
+) -> Result<(Fragment, Fragment), RenderError> {
+    let cut = cut(&fragment.items, room, layout)?;
     if cut < 1.0 {
         return Err(RenderError::style(
             "a line or a picture is taller than what is left of a page",
@@ -232,16 +238,18 @@ fn slice(fragment: Fragment, room: f32) -> Result<(Fragment, Fragment), RenderEr
 }
 
 /// The lowest place at or above `room` that no line of text crosses.
-fn cut(items: &[Item], room: f32) -> f32 {
+fn cut(items: &[Item], room: f32, layout: &mut Layout<'_>) -> Result<f32, RenderError> {
     let mut cut = room;
     loop {
+        // Boxes that overlap like tiles move the cut up by one at a time.
+        layout.spend(items.len())?;
         let crossed = items.iter().filter_map(|item| whole(&item.shape));
         let above = crossed
             .filter(|(top, bottom)| *top < cut - 0.01 && *bottom > cut + 0.01)
             .map(|(top, _)| top)
             .fold(cut, f32::min);
         if above >= cut - 0.01 {
-            return cut;
+            return Ok(cut);
         }
         cut = above;
     }

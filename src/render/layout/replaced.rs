@@ -77,7 +77,7 @@ impl Layout<'_> {
         Ok(Fragment { height: h, used: w, baseline: Some(h), items })
     }
 
-    fn qr(&self, node: NodeId, style: &Style, room: f32) -> Result<Fragment, RenderError> {
+    fn qr(&mut self, node: NodeId, style: &Style, room: f32) -> Result<Fragment, RenderError> {
         let value = self.tree.rare(node, Rare::Value).unwrap_or_default();
         if value.is_empty() || value.len() > QR_BYTES {
             return Err(RenderError::BadDocumentData {
@@ -87,6 +87,8 @@ impl Layout<'_> {
         }
         let code = qrcodegen::QrCode::encode_text(value, qrcodegen::QrCodeEcc::Medium);
         let code = code.map_err(|_| RenderError::html("a QR code that cannot be made"))?;
+        // Eight masks are tried for every code.
+        self.spend(8 * (code.size() * code.size()).unsigned_abs() as usize)?;
         let side = if style.width != Size::Auto && is_definite(room) { room } else { QR_SIDE };
         let module = side / (code.size() + 2 * QUIET) as f32;
         let mut fragment =

@@ -3,6 +3,10 @@
 
 mod address_page;
 mod adopted;
+mod bombs;
+mod layout_properties;
+mod mutations;
+mod rare_names;
 mod documents;
 mod features;
 mod manual;
