@@ -100,6 +100,8 @@ impl Writer {
                     match piece {
                         Piece::Text(text) => self.text(" ", text, " "),
                         Piece::Bold(text) => self.text("<b>", text, "</b>"),
+                        // A box on a line is as wide as its longest word, as CSS has it.
+                        Piece::Inline(text) if self.narrow => self.text("<span>", text, "</span>"),
                         Piece::Inline(text) => {
                             self.text("<span class=\"inline\">", text, "</span>")
                         }
