@@ -96,11 +96,10 @@ fn short(source: &str, syntax: SyntaxConfig) -> Result<(), RenderError> {
     let (mut tokens, mut branches) = (0usize, 0usize);
     for token in tokenize(source, false, syntax) {
         let (token, span) = token.map_err(|error| super::template::failed(&error))?;
-        match token {
-            Token::TemplateData(_) | Token::VariableStart | Token::BlockStart => tokens = 0,
-            Token::Ident("elif") => branches = branches.saturating_add(1),
-            _ => tokens = tokens.saturating_add(1),
-        }
+        let new =
+            matches!(token, Token::TemplateData(_) | Token::VariableStart | Token::BlockStart);
+        tokens = if new { 0 } else { tokens.saturating_add(1) };
+        branches = branches.saturating_add(usize::from(matches!(token, Token::Ident("elif"))));
         let what = if tokens > MOST_TOKENS {
             "an expression of more than 200 words"
         } else if branches > MOST_TOKENS {

@@ -21,6 +21,7 @@ use super::{
     paint,
 };
 
+static RENDERER: LazyLock<Option<Renderer>> = LazyLock::new(|| Renderer::bundled().ok());
 static FONTS: LazyLock<Option<Arc<FontSet>>> = LazyLock::new(|| FontSet::bundled().map(Arc::new));
 
 /// What takes part in a document besides its HTML.
@@ -72,7 +73,6 @@ pub fn template(bytes: &[u8]) {
             file("sample.json", r#"{"x": "1234", "list": [{"a": "b"}, {"a": "c"}]}"#),
         ],
     };
-    static RENDERER: LazyLock<Option<Renderer>> = LazyLock::new(|| Renderer::bundled().ok());
     let Some(renderer) = &*RENDERER else { return };
     let Ok(trial) = renderer.try_out(&bundle) else { return };
     let data: Value = serde_json::json!({"x": "1234", "list": [{"a": "b"}, {"a": "c"}]});
@@ -82,7 +82,7 @@ pub fn template(bytes: &[u8]) {
 /// A font file, and a document that is set in it.
 pub fn font(bytes: &[u8]) {
     let Some(mut source) = FontSource::read(bytes.to_vec()) else { return };
-    source.family = "Fuzz".to_owned();
+    "Fuzz".clone_into(&mut source.family);
     let Some(fonts) = FONTS.as_ref() else { return };
     let mut fonts = FontSet::clone(fonts);
     if fonts.add(&source).is_err() {
@@ -118,7 +118,6 @@ pub fn picture(bytes: &[u8]) {
 /// A finished PDF that a sender brought.
 pub fn pdf(bytes: &[u8]) {
     let Ok(facts) = check_pdf(bytes, PdfLimits::default()) else { return };
-    static RENDERER: LazyLock<Option<Renderer>> = LazyLock::new(|| Renderer::bundled().ok());
     let Some(renderer) = &*RENDERER else { return };
     let front = super::AddressPage {
         postal_code: "100-0001".to_owned(),

@@ -143,6 +143,22 @@ fn fixed(stated: &[Size], width: f32) -> Result<Vec<f32>, RenderError> {
     Ok(sizes.into_iter().map(|size| size.map_or(share, |size| size * scale)).collect())
 }
 
+/// How wide a column may be so that all fit that cannot.
+fn widest(wishes: &[Wish], width: f32) -> f32 {
+    let mut narrowest: Vec<f32> = wishes.iter().map(|wish| wish.min).collect();
+    narrowest.sort_by(f32::total_cmp);
+    let mut room = width.max(0.0);
+    let mut left = narrowest.len();
+    for min in narrowest {
+        if min * left as f32 > room {
+            break;
+        }
+        room -= min;
+        left -= 1;
+    }
+    room / left.max(1) as f32
+}
+
 /// Gives every column what it asks for, and shares what is left or missing.
 fn shared(wishes: &[Wish], width: f32) -> Vec<f32> {
     let max: f32 = wishes.iter().map(|wish| wish.max).sum();
@@ -161,8 +177,10 @@ fn shared(wishes: &[Wish], width: f32) -> Vec<f32> {
             .collect();
     }
     if min >= width {
-        // Too narrow even so: text is broken anywhere, in proportion.
-        return wishes.iter().map(|wish| wish.min * width / min.max(0.01)).collect();
+        // Too narrow even so: the widest give way first, their words are broken
+        // anywhere. In proportion, a column of single letters would lose them.
+        let widest = widest(wishes, width);
+        return wishes.iter().map(|wish| wish.min.min(widest)).collect();
     }
     let part = (width - min) / (max - min);
     wishes.iter().map(|wish| wish.min + (wish.max - wish.min) * part).collect()

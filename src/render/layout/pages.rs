@@ -1,7 +1,7 @@
 //! Pagination: stacks strips onto pages.
 
 use super::{
-    Area, Fragment, Item, Layout, Shape,
+    Area, Fragment, Item, Layout, Round, Shape,
     flow::{Flow, Parts, Row, Strip},
 };
 use crate::render::{
@@ -211,30 +211,54 @@ fn slice(
     let mut upper = Fragment { height: cut, ..Fragment::default() };
     let mut lower = Fragment { height: fragment.height - cut, ..Fragment::default() };
     for item in fragment.items {
-        let (kind, area): (fn(Area) -> Shape, Area) = match item.shape {
-            Shape::Fill(area) => (Shape::Fill, area),
-            Shape::Rule(area) => (Shape::Rule, area),
-            _ => {
-                let in_upper = whole(&item.shape).is_none_or(|(_, bottom)| bottom <= cut + 0.01);
-                let part = if in_upper { &mut upper } else { &mut lower };
-                part.items.push(item);
-                continue;
-            }
+        let Some((above, below)) = parted(&item.shape, cut) else {
+            let in_upper = whole(&item.shape).is_none_or(|(_, bottom)| bottom <= cut + 0.01);
+            let part = if in_upper { &mut upper } else { &mut lower };
+            part.items.push(item);
+            continue;
         };
-        let end = area.y + area.h;
-        let same = |area: Area| Item { shape: kind(area), ..item.clone() };
-        if area.y < cut {
-            upper.items.push(same(Area { h: end.min(cut) - area.y, ..area }));
-        }
-        if end > cut {
-            let y = area.y.max(cut);
-            lower.items.push(same(Area { y, h: end - y, ..area }));
-        }
+        upper.items.extend(above.map(|shape| Item { shape, ..item.clone() }));
+        lower.items.extend(below.map(|shape| Item { shape, ..item.clone() }));
     }
     for item in &mut lower.items {
         item.shift(0.0, -cut);
     }
     Ok((upper, lower))
+}
+
+/// What of an area stands above and below a cut; `None` for what cannot be cut.
+fn parted(shape: &Shape, cut: f32) -> Option<(Option<Shape>, Option<Shape>)> {
+    let (Shape::Fill(area) | Shape::Rule(area)) = shape else {
+        let Shape::Round(round) = shape else { return None };
+        // Each part is a box of its own, without round corners at the cut.
+        let part = |area: Area, radius: [f32; 4]| {
+            Shape::Round(Box::new(Round { area, radius, ..Round::clone(round) }))
+        };
+        let [a, b, c, d] = round.radius;
+        return Some(match halves(&round.area, cut) {
+            (Some(above), Some(below)) => {
+                (Some(part(above, [a, b, 0.0, 0.0])), Some(part(below, [0.0, 0.0, c, d])))
+            }
+            (above, below) => (
+                above.map(|area| part(area, round.radius)),
+                below.map(|area| part(area, round.radius)),
+            ),
+        });
+    };
+    let kind = |area: Area| match shape {
+        Shape::Rule(_) => Shape::Rule(area),
+        _ => Shape::Fill(area),
+    };
+    let (above, below) = halves(area, cut);
+    Some((above.map(kind), below.map(kind)))
+}
+
+fn halves(area: &Area, cut: f32) -> (Option<Area>, Option<Area>) {
+    let end = area.y + area.h;
+    let above = Area { h: end.min(cut) - area.y, ..*area };
+    let y = area.y.max(cut);
+    let below = Area { y, h: end - y, ..*area };
+    ((area.y < cut).then_some(above), (end > cut).then_some(below))
 }
 
 /// The lowest place at or above `room` that no line of text crosses.
@@ -260,7 +284,6 @@ fn whole(shape: &Shape) -> Option<(f32, f32)> {
     match shape {
         Shape::Text(run) => Some(extent(run.y, run.size)),
         Shape::Picture(area, _) | Shape::Dash(area, _) => Some((area.y, area.y + area.h)),
-        // A box around what is cut; its outline goes with its upper end.
         Shape::Round(_) | Shape::Fill(_) | Shape::Rule(_) => None,
     }
 }

@@ -234,3 +234,17 @@ fn svg_that_grows_when_it_is_resolved_is_refused() {
     let twice = "<defs><path id='p' d='M0 0h1v1z'/></defs><use href='#p'/><use href='#p' x='2'/>";
     assert!(Assets::default().add("a.svg", &svg(twice)).is_ok(), "using a part twice is fine");
 }
+
+#[test]
+fn a_round_box_over_two_pages_ends_at_the_foot_of_the_first() {
+    let css = "@page { size: 300pt 200pt; margin: 10pt } p { border: 1pt solid #000; border-radius: 5pt; background: #eee }";
+    let (pdf, _) = made(&page(&format!("<p>{}</p>", "あ".repeat(600))), css);
+    let document = Document::load_mem(&pdf.unwrap()).unwrap();
+    assert!(document.get_pages().len() > 1, "it goes on");
+    for id in document.get_pages().values() {
+        let content = document.get_and_decode_page_content(*id).unwrap();
+        let corners = content.operations.iter().filter(|one| one.operator == "c");
+        let lowest = corners.map(|one| one.operands[5].as_float().unwrap()).fold(200.0, f32::min);
+        assert!(lowest >= 9.9, "within the margins: {lowest}");
+    }
+}

@@ -71,7 +71,9 @@ struct Writer {
     html: String,
     flow: String,
     absolute: Vec<String>,
-    cells: Vec<String>,
+    /// Within a row of flex items, where a second row or a table would leave less room
+    /// than a letter takes.
+    narrow: bool,
 }
 
 impl Writer {
@@ -98,6 +100,8 @@ impl Writer {
                     match piece {
                         Piece::Text(text) => self.text(" ", text, " "),
                         Piece::Bold(text) => self.text("<b>", text, "</b>"),
+                        // A box on a line is as wide as its longest word, as CSS has it.
+                        Piece::Inline(text) if self.narrow => self.text("<span>", text, "</span>"),
                         Piece::Inline(text) => {
                             self.text("<span class=\"inline\">", text, "</span>")
                         }
@@ -109,10 +113,13 @@ impl Writer {
                 self.around(&format!("<div class=\"b{}\">", style % 5), blocks, "</div>")
             }
             Block::Flex(blocks, style) => {
-                self.html.push_str(&format!("<div class=\"f f{}\">", style % 3));
+                let style = if self.narrow { 2 } else { style % 3 };
+                self.html.push_str(&format!("<div class=\"f f{style}\">"));
+                let narrow = std::mem::replace(&mut self.narrow, true);
                 for block in blocks {
                     self.around("<div class=\"item\">", std::slice::from_ref(block), "</div>");
                 }
+                self.narrow = narrow;
                 self.html.push_str("</div>");
             }
             Block::List(blocks) => {
@@ -127,9 +134,8 @@ impl Writer {
                 self.html.push_str(&format!("<table class=\"{class}\"><tbody>"));
                 for row in rows {
                     self.html.push_str("<tr>");
-                    for cell in row {
+                    for cell in row.iter().take(if self.narrow { 1 } else { row.len() }) {
                         self.text("<td>", cell, "</td>");
-                        self.cells.push(bare(cell));
                     }
                     self.html.push_str("</tr>");
                 }
@@ -153,10 +159,10 @@ fn bare(text: &str) -> String {
 
 const CSS: &str = "@page { size: A5; margin: 12mm } html { font-size: 9pt; line-height: 1.5 }
     .p0 { margin: 4pt 0 } .p1 { text-align: right; text-indent: 9pt } .p2 { font-size: 14pt; orphans: 3; widows: 3 } .p3 { text-align: center }
-    .b0 { padding: 3pt } .b1 { border: 1pt solid #333; padding: 2pt } .b2 { width: 80%; margin-left: auto } .b3 { break-inside: avoid; max-width: 70% }
+    .b0 { padding: 3pt } .b1 { border: 1pt solid #333; padding: 2pt } .b2 { width: 95%; margin-left: auto } .b3 { break-inside: avoid; max-width: 90% }
     .b4 { position: relative; border-radius: 3pt; background: #eee; min-height: 20pt }
     .f { display: flex; gap: 3pt } .f0 .item { flex: 1 } .f1 { flex-wrap: wrap } .f2 { flex-direction: column } .item { min-width: 0 }
-    .inline { display: inline-block; padding: 1pt } ul { padding-left: 14pt; margin: 0 }
+    .inline { display: inline-block; padding: 1pt } ul { padding-left: 6pt; margin: 0 }
     .fixed { table-layout: fixed; width: 100% } .auto { width: 100% } td { padding: 1pt; border-bottom: 0.5pt solid #999 }
     .around { position: relative; height: 14pt } .abs { position: absolute; white-space: nowrap; font-size: 1pt }
     .a0 { left: 0; top: 0 } .a1 { right: 0; top: 2pt } .a2 { left: 10%; bottom: 0 } .a3 { right: 0; bottom: 0 }";
