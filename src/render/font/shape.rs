@@ -16,7 +16,7 @@ use super::face::FontFile;
 
 /// Characters that are kerned: letters of ASCII, kana and their punctuation, full
 /// width forms. Those of one group are kerned with each other.
-const GROUPS: [&[std::ops::Range<u32>]; 2] = [&[0x21..0x7f], &[0x3000..0x3100, 0xff00..0xff61]];
+const GROUPS: [&[(u32, u32)]; 2] = [&[(0x21, 0x7f)], &[(0x3000, 0x3100), (0xff00, 0xff61)]];
 /// A pair that was not asked for yet.
 const UNKNOWN: i16 = i16::MIN;
 
@@ -50,7 +50,7 @@ impl Shaper {
     pub(super) fn kern(&self, left: u32, right: u32) -> f32 {
         let group = usize::from(left >= 0x80);
         let (Some(a), Some(b)) = (place(group, left), place(group, right)) else { return 0.0 };
-        let side: usize = GROUPS[group].iter().map(ExactSizeIterator::len).sum();
+        let side: usize = GROUPS[group].iter().map(|(from, to)| (to - from) as usize).sum();
         let pairs = self.pairs[group]
             .get_or_init(|| (0..side * side).map(|_| AtomicI16::new(UNKNOWN)).collect());
         let pair = &pairs[a * side + b];
@@ -110,11 +110,11 @@ impl Shaper {
 #[inline]
 fn place(group: usize, character: u32) -> Option<usize> {
     let mut before = 0;
-    for range in GROUPS[group] {
-        if range.contains(&character) {
-            return Some(before + (character - range.start) as usize);
+    for (from, to) in GROUPS[group] {
+        if (*from..*to).contains(&character) {
+            return Some(before + (character - from) as usize);
         }
-        before += range.len();
+        before += (to - from) as usize;
     }
     None
 }
