@@ -173,7 +173,7 @@ fn a_damaged_font_is_used_or_refused() {
     let face = small_face();
     let source = font::FontSource { family: "F".into(), bold: false, bytes: face.clone().into() };
     font::FontSet::bundled().unwrap().add(&source).unwrap();
-    drive(hostile::font, &[face.clone()], 25);
+    drive(hostile::font, std::slice::from_ref(&face), 25);
     let long = std::env::var_os("KAKITOME_TEST_LONG").is_some();
     for case in 0..if long { 2_000 } else { 25 } {
         let mut dice = Dice(case);
