@@ -237,7 +237,9 @@ fn on_the_sheet(made: &Made) -> Result<(), TestCaseError> {
             );
         }
     }
-    for line in &made.lines {
+    // A box out of the flow that does not wrap reaches from its edge as far as its
+    // text is long: that is its style's wish.
+    for line in made.lines.iter().filter(|line| !line.over) {
         let page = &made.pages[line.page];
         let whole = line.left >= -0.1
             && line.right <= page.width + 0.1
@@ -294,8 +296,18 @@ fn cases() -> u32 {
     if std::env::var_os("KAKITOME_TEST_LONG").is_some() { 2_000 } else { 60 }
 }
 
+/// A usual run tries the same documents every time; a long one looks for new ones.
+fn seed() -> proptest::test_runner::RngSeed {
+    use proptest::test_runner::RngSeed;
+    if std::env::var_os("KAKITOME_TEST_LONG").is_some() {
+        RngSeed::Random
+    } else {
+        RngSeed::Fixed(1122)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 400, rng_seed: seed(), ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn any_document_is_laid_out_whole(blocks in proptest::collection::vec(block(), 1..8)) {
