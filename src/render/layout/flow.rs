@@ -252,6 +252,9 @@ impl Layout<'_> {
             self.mark_item(node, x, &mut flow.strips[first..]);
         }
         if style.position == Position::Relative {
+            if style.inset.iter().any(|inset| matches!(inset, Size::Percent(_))) {
+                self.ignored = Some("a relative box is moved by lengths, not by percentages");
+            }
             let (dx, dy) = relative_shift(style);
             let items = flow.strips[first..].iter_mut().flat_map(|strip| &mut strip.fragment.items);
             items.for_each(|item| item.shift(dx, dy));
