@@ -145,7 +145,7 @@ fn wrapped(
 ) -> Vec<Run> {
     let (run, _) = layout.text_line(text.trim(), 0, (size, bold), color);
     let glyphs = layout.glyphs.get(run.first as usize..).unwrap_or_default();
-    break_lines(glyphs, Fit { width, indent: 0.0, anywhere: true })
+    break_lines(glyphs, Fit { width, indent: 0.0, anywhere: true }, &mut Vec::new())
         .into_iter()
         .map(|line| Run { first: run.first + line.start as u32, count: line.len() as u32, ..run })
         .collect()

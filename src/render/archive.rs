@@ -20,7 +20,7 @@ use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
 use super::{
     css::style::Display,
     dom::{NONE, NodeId, Rare, Tag},
-    finish::{About, PRODUCER, deflate, text_string},
+    finish::{About, PRODUCER, Packer, text_string},
     layout::Layout,
     paint::Drawn,
     srgb,
@@ -237,11 +237,15 @@ impl<'a> Builder<'a> {
 }
 
 /// Says what the file is: metadata (ISO 16684-1) and the colours it means.
-pub(super) fn declare(document: &mut Document, about: &About<'_>) -> Option<()> {
+pub(super) fn declare(
+    document: &mut Document,
+    about: &About<'_>,
+    packer: &mut Packer,
+) -> Option<()> {
     let profile = srgb::profile();
     let profile = Stream::new(
         dictionary! { "N" => 3, "Alternate" => "DeviceRGB", "Filter" => "FlateDecode" },
-        deflate(&profile)?,
+        packer.pack(&profile)?,
     );
     let profile = document.add_object(profile);
     let intent = document.add_object(dictionary! {
@@ -298,7 +302,12 @@ fn escaped(text: &str) -> String {
 }
 
 /// Attaches a file that the document was made from (ISO 32000-2 §14.13).
-pub(super) fn attach(document: &mut Document, name: &str, bytes: &[u8]) -> Option<()> {
+pub(super) fn attach(
+    document: &mut Document,
+    name: &str,
+    bytes: &[u8],
+    packer: &mut Packer,
+) -> Option<()> {
     let stream = Stream::new(
         dictionary! {
             "Type" => "EmbeddedFile",
@@ -306,7 +315,7 @@ pub(super) fn attach(document: &mut Document, name: &str, bytes: &[u8]) -> Optio
             "Params" => dictionary! { "Size" => bytes.len() as i64 },
             "Filter" => "FlateDecode",
         },
-        deflate(bytes)?,
+        packer.pack(bytes)?,
     );
     let stream = document.add_object(stream);
     let file = document.add_object(dictionary! {

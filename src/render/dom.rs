@@ -1,6 +1,6 @@
 //! From the HTML that a template wrote to a tree.
 //!
-//! The tokens come from `html5gum`. The tree builder is strict where browsers
+//! The tokens come from `html5gum`, or on the quick way there ([`markup`]). The tree builder is strict where browsers
 //! are lenient: a tag that is not in the list, an attribute that is not, an end
 //! tag that closes something else, and a tag never closed are errors with their
 //! line. A silent repair would be a silent misprint.
@@ -21,6 +21,7 @@ use html5gum::{
 
 use super::{
     error::{At, RenderError},
+    markup::{self, Sink},
     outline::is_target,
 };
 
@@ -83,6 +84,14 @@ pub(crate) struct Node {
     last: NodeId,
 }
 
+impl Node {
+    /// A node that stands nowhere yet.
+    fn new(tag: Option<Tag>, text: Range<u32>) -> Self {
+        let (parent, first, next, last) = (NONE, NONE, NONE, NONE);
+        Self { tag, text, id: 0..0, colspan: 1, parent, first, next, last }
+    }
+}
+
 /// Attributes that few elements have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rare {
@@ -123,18 +132,22 @@ pub(crate) struct Tree {
 impl Tree {
     /// Reads a document.
     pub(crate) fn parse(html: &str) -> Result<Self, RenderError> {
-        let mut builder = Builder {
-            html,
-            tree: Self {
-                nodes: Vec::with_capacity(html.len() / 24),
-                text: String::with_capacity(html.len()),
-                rare: Vec::new(),
-            },
-            open: Vec::new(),
-            element: None,
-            attribute: Attribute::Ignored,
-            failed: None,
-        };
+        match Self::read_quickly(html) {
+            Some(tree) => Ok(tree),
+            None => Self::read_carefully(html),
+        }
+    }
+
+    /// The tree of a document that is as simple as templates write them.
+    pub(super) fn read_quickly(html: &str) -> Option<Self> {
+        let mut builder = Builder::new(html);
+        let read = markup::read(html, &mut builder);
+        builder.finish().ok().filter(|_| read)
+    }
+
+    /// The tree of any document, or what is wrong with it.
+    pub(super) fn read_carefully(html: &str) -> Result<Self, RenderError> {
+        let mut builder = Builder::new(html);
         let emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
             if builder.failed.is_none()
                 && let Err(what) = builder.take(&event)
@@ -207,110 +220,34 @@ struct Builder<'a> {
     failed: Option<(&'static str, usize)>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(html: &'a str) -> Self {
+        Self {
+            html,
+            tree: Tree {
+                nodes: Vec::with_capacity(html.len() / 24),
+                text: String::with_capacity(html.len()),
+                rare: Vec::new(),
+            },
+            open: Vec::new(),
+            element: None,
+            attribute: Attribute::Ignored,
+            failed: None,
+        }
+    }
+
     fn take(&mut self, event: &CallbackEvent<'_>) -> Result<(), &'static str> {
+        let text = |bytes| str::from_utf8(bytes).map_err(|_| "not UTF-8");
         match *event {
-            CallbackEvent::String { value } => self.string(value),
-            CallbackEvent::OpenStartTag { name } => {
-                let tag = Tag::named(name).ok_or("unknown element")?;
-                let none = Range { start: 0, end: 0 };
-                let (text, id) = (none.clone(), none);
-                let element = Node {
-                    tag: Some(tag),
-                    text,
-                    id,
-                    colspan: 1,
-                    parent: NONE,
-                    first: NONE,
-                    next: NONE,
-                    last: NONE,
-                };
-                self.element = Some(element);
-                Ok(())
-            }
-            CallbackEvent::AttributeName { name } => {
-                self.attribute = attribute(name).ok_or("unknown attribute")?;
-                // An empty value is no event of its own, but it is a value: `alt=""`.
-                if let Attribute::Rare(rare) = self.attribute {
-                    self.tree.rare.push((self.tree.nodes.len() as NodeId, rare, 0..0));
-                }
-                Ok(())
-            }
-            CallbackEvent::AttributeValue { value } => self.attribute_value(value),
-            CallbackEvent::CloseStartTag { .. } => {
-                let node = self.element.take().ok_or("stray tag")?;
-                let void = node.tag.is_some_and(Tag::is_void);
-                let own = self.tree.nodes.len() as NodeId;
-                let href = self.tree.rare(own, Rare::Href);
-                if node.tag == Some(Tag::A) && href.is_some_and(|href| !is_target(href)) {
-                    return Err("a link leads to https:, http:, mailto:, tel: or #id");
-                }
-                let id = self.push(node)?;
-                if !void {
-                    self.open.push(id);
-                    if self.open.len() > DEEPEST {
-                        return Err("elements are nested too deeply");
-                    }
-                }
-                Ok(())
-            }
-            CallbackEvent::EndTag { name } => {
-                let tag = Tag::named(name).ok_or("unknown element")?;
-                let open = self.open.pop().ok_or("end tag without a start tag")?;
-                let same = self.tree.node(open).tag == Some(tag);
-                if same { Ok(()) } else { Err("end tag closes another element") }
-            }
+            CallbackEvent::String { value } => self.text(text(value)?),
+            CallbackEvent::OpenStartTag { name } => self.start(name),
+            CallbackEvent::AttributeName { name } => self.name(name),
+            CallbackEvent::AttributeValue { value } => self.value(text(value)?),
+            CallbackEvent::CloseStartTag { .. } => self.started(),
+            CallbackEvent::EndTag { name } => self.end(name),
             CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => Ok(()),
             CallbackEvent::Error(_) => Err("malformed HTML"),
         }
-    }
-
-    fn string(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        let text = str::from_utf8(value).map_err(|_| "not UTF-8")?;
-        if self.open.is_empty() {
-            let blank = text.trim_ascii().is_empty();
-            return if blank { Ok(()) } else { Err("text outside of the document") };
-        }
-        let text = self.store(text);
-        let none = Range { start: 0, end: 0 };
-        self.push(Node {
-            tag: None,
-            text,
-            id: none,
-            colspan: 1,
-            parent: NONE,
-            first: NONE,
-            next: NONE,
-            last: NONE,
-        })?;
-        Ok(())
-    }
-
-    fn attribute_value(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        let value = str::from_utf8(value).map_err(|_| "not UTF-8")?;
-        match self.attribute {
-            Attribute::Ignored => return Ok(()),
-            Attribute::Colspan => {
-                let columns = value.parse().ok().filter(|columns| (1..=100).contains(columns));
-                self.element.as_mut().ok_or("stray attribute")?.colspan =
-                    columns.ok_or("colspan must be 1 to 100")?;
-                return Ok(());
-            }
-            Attribute::Rare(_) => {
-                let value = self.store(value);
-                self.tree.rare.last_mut().ok_or("stray attribute")?.2 = value;
-                return Ok(());
-            }
-            Attribute::Class | Attribute::Id => {}
-        }
-        let range = self.store(value);
-        let element = self.element.as_mut().ok_or("stray attribute")?;
-        if matches!(self.attribute, Attribute::Id) {
-            element.id = range;
-        } else {
-            element.text = range;
-        }
-        Ok(())
     }
 
     fn store(&mut self, text: &str) -> Range<u32> {
@@ -344,6 +281,83 @@ impl Builder<'_> {
             return Err(RenderError::html("an element is never closed"));
         }
         Ok(self.tree)
+    }
+}
+
+impl Sink for Builder<'_> {
+    fn text(&mut self, text: &str) -> Result<(), &'static str> {
+        if self.open.is_empty() {
+            let blank = text.trim_ascii().is_empty();
+            return if blank { Ok(()) } else { Err("text outside of the document") };
+        }
+        let text = self.store(text);
+        self.push(Node::new(None, text)).map(|_| ())
+    }
+
+    fn start(&mut self, name: &[u8]) -> Result<(), &'static str> {
+        let tag = Tag::named(name).ok_or("unknown element")?;
+        self.element = Some(Node::new(Some(tag), 0..0));
+        Ok(())
+    }
+
+    fn name(&mut self, name: &[u8]) -> Result<(), &'static str> {
+        self.attribute = attribute(name).ok_or("unknown attribute")?;
+        // An empty value is no event of its own, but it is a value: `alt=""`.
+        if let Attribute::Rare(rare) = self.attribute {
+            self.tree.rare.push((self.tree.nodes.len() as NodeId, rare, 0..0));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &str) -> Result<(), &'static str> {
+        match self.attribute {
+            Attribute::Ignored => return Ok(()),
+            Attribute::Colspan => {
+                let columns = value.parse().ok().filter(|columns| (1..=100).contains(columns));
+                self.element.as_mut().ok_or("stray attribute")?.colspan =
+                    columns.ok_or("colspan must be 1 to 100")?;
+                return Ok(());
+            }
+            Attribute::Rare(_) => {
+                let value = self.store(value);
+                self.tree.rare.last_mut().ok_or("stray attribute")?.2 = value;
+                return Ok(());
+            }
+            Attribute::Class | Attribute::Id => {}
+        }
+        let range = self.store(value);
+        let element = self.element.as_mut().ok_or("stray attribute")?;
+        if matches!(self.attribute, Attribute::Id) {
+            element.id = range;
+        } else {
+            element.text = range;
+        }
+        Ok(())
+    }
+
+    fn started(&mut self) -> Result<(), &'static str> {
+        let node = self.element.take().ok_or("stray tag")?;
+        let void = node.tag.is_some_and(Tag::is_void);
+        let own = self.tree.nodes.len() as NodeId;
+        let href = self.tree.rare(own, Rare::Href);
+        if node.tag == Some(Tag::A) && href.is_some_and(|href| !is_target(href)) {
+            return Err("a link leads to https:, http:, mailto:, tel: or #id");
+        }
+        let id = self.push(node)?;
+        if !void {
+            self.open.push(id);
+            if self.open.len() > DEEPEST {
+                return Err("elements are nested too deeply");
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: &[u8]) -> Result<(), &'static str> {
+        let tag = Tag::named(name).ok_or("unknown element")?;
+        let open = self.open.pop().ok_or("end tag without a start tag")?;
+        let same = self.tree.node(open).tag == Some(tag);
+        if same { Ok(()) } else { Err("end tag closes another element") }
     }
 }
 

@@ -10,9 +10,9 @@
     reason = "byte formats of PDF over numbers that layout hands out itself"
 )]
 
-use std::{collections::HashSet, io::Write as _, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use flate2::{Compression, write::ZlibEncoder};
+use flate2::{Compress, Compression, FlushCompress, Status};
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, StringFormat, dictionary};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -26,6 +26,10 @@ use super::{
     paint::{Drawn, picture_name},
     used::{Used, UsedFace, font_name},
 };
+
+/// Smaller streams of digits are left as they are: packing one costs as much as
+/// drawing ten lines of text.
+const WORTH_PACKING: usize = 6 << 10;
 
 /// The program that made the file, as the file says it.
 pub(super) const PRODUCER: &str = "Kakitome";
@@ -60,7 +64,8 @@ pub(super) fn complete(
     about: &About<'_>,
 ) -> Option<Document> {
     let mut document = std::mem::take(&mut drawn.document);
-    let fonts = embed_fonts(&mut document, &drawn.used, layout.fonts.faces())?;
+    let mut packer = Packer::new();
+    let fonts = embed_fonts(&mut document, &drawn.used, layout.fonts.faces(), &mut packer)?;
     let resources = resources(&mut document, fonts, &drawn, layout);
     let resources = document.add_object(resources);
     let ids: Vec<ObjectId> = document.get_pages().into_values().collect();
@@ -73,7 +78,7 @@ pub(super) fn complete(
         dictionary.set("Resources", resources);
         let stream = document.get_object_mut(contents).ok()?.as_stream_mut().ok()?;
         hash.update(&stream.content);
-        let packed = deflate(&stream.content)?;
+        let packed = packer.pack(&stream.content)?;
         stream.set_content(packed);
         stream.dict.set("Filter", "FlateDecode");
     }
@@ -98,10 +103,10 @@ pub(super) fn complete(
     catalog.set("ViewerPreferences", dictionary! { "DisplayDocTitle" => true });
     if about.archive {
         archive::tag(&mut document, &ids, &drawn, &annotations, layout)?;
-        archive::declare(&mut document, about)?;
+        archive::declare(&mut document, about, &mut packer)?;
     }
     if let Some((name, bytes)) = about.attachment {
-        archive::attach(&mut document, name, bytes)?;
+        archive::attach(&mut document, name, bytes, &mut packer)?;
     }
     "1.7".clone_into(&mut document.version);
     drop_unused(&mut document);
@@ -172,12 +177,13 @@ fn embed_fonts(
     document: &mut Document,
     used: &Used<'_>,
     faces: &[Arc<Face>],
+    packer: &mut Packer,
 ) -> Option<Dictionary> {
     let mut resources = Dictionary::new();
     for (number, face) in (0u8..).zip(faces) {
         let own = &used.faces[usize::from(number)];
         if !own.gids.is_empty() {
-            let font = embed(document, own, used.clusters, face)?;
+            let font = embed(document, own, used.clusters, face, packer)?;
             resources.set(font_name(number), font);
         }
     }
@@ -190,6 +196,7 @@ fn embed(
     used: &UsedFace,
     clusters: &[String],
     face: &Face,
+    packer: &mut Packer,
 ) -> Option<ObjectId> {
     let program = face.program(&used.gids)?;
     let name = format!("{}+{}", subset_tag(&used.gids), face.name);
@@ -231,8 +238,13 @@ fn embed(
         "W" => vec![0.into(), widths.into()],
         "CIDToGIDMap" => map,
     });
-    let text = deflate(to_unicode(used, clusters).as_bytes())?;
-    let text = document.add_object(Stream::new(dictionary! { "Filter" => "FlateDecode" }, text));
+    let text = to_unicode(used, clusters).into_bytes();
+    let text = if text.len() < WORTH_PACKING {
+        Stream::new(Dictionary::new(), text)
+    } else {
+        Stream::new(dictionary! { "Filter" => "FlateDecode" }, packer.pack(&text)?)
+    };
+    let text = document.add_object(text);
     Some(document.add_object(dictionary! {
         "Type" => "Font",
         "Subtype" => "Type0",
@@ -269,42 +281,43 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
         number.and_then(|number| clusters.get(number as usize)).map(String::as_str)
     };
     // A glyph that only completes another stands for no text.
-    let texts = (0u16..).zip(&used.sources).skip(1).filter(|(_, one)| cluster(one) != Some(""));
-    let mut codes = texts.peekable();
-    while codes.peek().is_some() {
-        let block: Vec<_> = codes.by_ref().take(100).collect();
-        out.push_str(&block.len().to_string());
-        out.push_str(" beginbfchar\n");
-        for (code, source) in block {
-            push_hex(&mut out, code);
-            out.push(' ');
-            out.push('<');
-            let push = |character: char| {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    push_digits(&mut out, *unit);
-                }
-            };
-            match cluster(source) {
-                Some(text) => text.chars().for_each(push),
-                None => {
-                    let text = [source.base, source.modifier];
-                    text.into_iter()
-                        .filter(|code| *code != 0)
-                        .filter_map(char::from_u32)
-                        .for_each(push);
-                }
-            }
-            out.push_str(">\n");
+    let stands = |one: &Source| cluster(one) != Some("");
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (code, _) in used.sources.iter().enumerate().skip(1).filter(|(_, one)| stands(one)) {
+        match ranges.last_mut() {
+            // A range never leaves its first byte.
+            Some(last) if last.end == code && code & 0xff != 0 => last.end = code + 1,
+            _ => ranges.push(code..code + 1),
         }
-        out.push_str("endbfchar\n");
+    }
+    for block in ranges.chunks(100) {
+        out.push_str(&format!("{} beginbfrange\n", block.len()));
+        for range in block {
+            out.push_str(&format!("<{:04X}> <{:04X}> [", range.start, range.end - 1));
+            for (number, source) in used.sources[range.clone()].iter().enumerate() {
+                if number > 0 {
+                    out.push(' ');
+                }
+                push_text(&mut out, source, cluster(source));
+            }
+            out.push_str("]\n");
+        }
+        out.push_str("endbfrange\n");
     }
     out.push_str("endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend");
     out
 }
 
-fn push_hex(out: &mut String, code: u16) {
+/// The text of a glyph in UTF-16.
+fn push_text(out: &mut String, source: &Source, cluster: Option<&str>) {
     out.push('<');
-    push_digits(out, code);
+    let own = [source.base, source.modifier].into_iter().filter(|code| *code != 0);
+    let own = own.filter_map(char::from_u32).filter(|_| cluster.is_none());
+    for character in cluster.unwrap_or_default().chars().chain(own) {
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            push_digits(out, *unit);
+        }
+    }
     out.push('>');
 }
 
@@ -328,10 +341,28 @@ fn subset_tag(gids: &[u16]) -> String {
         .collect()
 }
 
-pub(super) fn deflate(data: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::with_capacity(data.len() / 3), Compression::fast());
-    encoder.write_all(data).ok()?;
-    encoder.finish().ok()
+/// Packs the streams of one document: beginning anew for each stream would cost
+/// more than packing most of them.
+pub(super) struct Packer(Compress);
+
+impl Packer {
+    pub(super) fn new() -> Self {
+        Self(Compress::new(Compression::fast(), true))
+    }
+
+    /// A zlib stream (RFC 1950).
+    pub(super) fn pack(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        self.0.reset();
+        let mut out = Vec::with_capacity(data.len() / 2 + 64);
+        loop {
+            let taken = usize::try_from(self.0.total_in()).ok()?;
+            let rest = data.get(taken..)?;
+            match self.0.compress_vec(rest, &mut out, FlushCompress::Finish).ok()? {
+                Status::StreamEnd => return Some(out),
+                Status::Ok | Status::BufError => out.reserve(out.len() / 2 + 64),
+            }
+        }
+    }
 }
 
 /// A text string in UTF-16 (ISO 32000-1 §7.9.2).

@@ -32,6 +32,7 @@ mod guard;
 #[doc(hidden)]
 pub mod hostile;
 mod layout;
+mod markup;
 mod outline;
 mod paint;
 mod schema;
@@ -68,7 +69,7 @@ use layout::{
 use template::Template;
 
 /// The renderer and its version: part of what makes a document's bytes.
-pub const RENDERER: &str = "kakitome-render/2";
+pub const RENDERER: &str = "kakitome-render/3";
 /// The most pages of a document, its address page included.
 pub const MAX_PAGES: u32 = 500;
 

@@ -6,8 +6,6 @@
 //! this module does not understand in a schema is an error when the template is
 //! registered.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use super::error::RenderError;
@@ -24,7 +22,7 @@ const MAX_ITEMS: usize = 10_000;
 #[derive(Debug)]
 pub(super) enum Schema {
     /// An object with exactly these fields.
-    Object { fields: Vec<(String, Schema)>, required: HashSet<String> },
+    Object { fields: Vec<Field> },
     /// A list.
     List { items: Box<Schema>, min: usize, max: usize },
     /// A text; lengths in characters.
@@ -33,6 +31,14 @@ pub(super) enum Schema {
     Integer,
     /// True or false.
     Boolean,
+}
+
+/// A field of an object.
+#[derive(Debug)]
+pub(super) struct Field {
+    name: String,
+    required: bool,
+    schema: Schema,
 }
 
 /// What a text stands for.
@@ -64,9 +70,7 @@ impl Schema {
         path: &mut Vec<Step<'a>>,
     ) -> Result<(), RenderError> {
         match (self, data) {
-            (Self::Object { fields, required }, Value::Object(map)) => {
-                check_object(fields, required, map, path)
-            }
+            (Self::Object { fields }, Value::Object(map)) => check_object(fields, map, path),
             (Self::List { items, min, max }, Value::Array(list)) => {
                 if !(*min..=*max).contains(&list.len()) {
                     return Err(bad(path, "too few or too many items"));
@@ -99,26 +103,25 @@ enum Step<'a> {
 }
 
 fn check_object<'a>(
-    fields: &'a [(String, Schema)],
-    required: &'a HashSet<String>,
+    fields: &'a [Field],
     map: &'a Map<String, Value>,
     path: &mut Vec<Step<'a>>,
 ) -> Result<(), RenderError> {
-    for (name, schema) in fields {
+    let mut wanted = fields.iter().filter(|field| field.required).count();
+    for (name, value) in map {
         path.push(Step::Field(name));
-        match map.get(name) {
-            Some(value) => schema.check_at(value, path)?,
-            None if required.contains(name) => return Err(bad(path, "missing")),
-            None => {}
-        }
+        let field = fields.iter().find(|field| field.name == *name);
+        let field = field.ok_or_else(|| bad(path, "not a field of this document"))?;
+        field.schema.check_at(value, path)?;
+        wanted = wanted.saturating_sub(usize::from(field.required));
         path.pop();
     }
-    let extra = map.keys().find(|name| !fields.iter().any(|(known, _)| known == *name));
-    if let Some(name) = extra {
-        path.push(Step::Field(name));
-        return Err(bad(path, "not a field of this document"));
+    if wanted == 0 {
+        return Ok(());
     }
-    Ok(())
+    let missing = fields.iter().find(|field| field.required && !map.contains_key(&field.name));
+    path.extend(missing.map(|field| Step::Field(&field.name)));
+    Err(bad(path, "missing"))
 }
 
 fn check_text(
@@ -255,15 +258,17 @@ fn compile_object(
         return Err(unusable("objects say `additionalProperties: false`"));
     }
     let properties = map.get("properties").and_then(Value::as_object);
+    let required = strings(map.get("required"))?;
     let mut fields = Vec::new();
     for (name, schema) in properties.ok_or_else(|| unusable("an object without `properties`"))? {
-        fields.push((name.clone(), compile(schema, root, depth.saturating_add(1))?));
+        let schema = compile(schema, root, depth.saturating_add(1))?;
+        let required = required.contains(name);
+        fields.push(Field { name: name.clone(), required, schema });
     }
-    let required: HashSet<String> = strings(map.get("required"))?.into_iter().collect();
-    if required.iter().any(|name| !fields.iter().any(|(known, _)| known == name)) {
+    if required.iter().any(|name| !fields.iter().any(|field| field.name == *name)) {
         return Err(unusable("`required` names an unknown field"));
     }
-    Ok(Schema::Object { fields, required })
+    Ok(Schema::Object { fields })
 }
 
 fn format(map: &Map<String, Value>) -> Result<Format, RenderError> {

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{
-    Sheet,
-    selector::Subject,
+    Sheet, Subject,
     style::{Align, Display, LineHeight, Marker, Size, Style},
 };
 use crate::render::dom::{NONE, NodeId, Tag, Tree};
@@ -37,12 +38,15 @@ struct Place {
     last: bool,
 }
 
+/// The kinds of elements met so far.
+type Known<'t> = HashMap<(StyleId, Tag, &'t str, &'t str, Place), StyleId, RandomState>;
+
 impl Styles {
     /// Computes the styles of all nodes.
     pub(in crate::render) fn of(tree: &Tree, sheet: &Sheet) -> Self {
         let mut styles =
             Self { contexts: Vec::with_capacity(64), by_node: vec![0; tree.nodes.len()] };
-        let mut known = HashMap::with_capacity(64);
+        let mut known = HashMap::with_capacity_and_hasher(64, RandomState::default());
         let root = styles.context(tree, sheet, NONE, 0, Place::default());
         styles.by_node[0] = root;
         styles.descend(tree, sheet, 0, &mut known);
@@ -64,7 +68,7 @@ impl Styles {
         tree: &'t Tree,
         sheet: &Sheet,
         parent: NodeId,
-        known: &mut HashMap<(StyleId, Tag, &'t str, &'t str, Place), StyleId>,
+        known: &mut Known<'t>,
     ) {
         let context = self.by_node[parent as usize];
         let last = tree.children(parent).filter(|child| tree.node(*child).tag.is_some()).last();
@@ -100,23 +104,31 @@ impl Styles {
     ) -> StyleId {
         let id = self.contexts.len() as StyleId;
         let tag = tree.node(node).tag.unwrap_or(Tag::Div);
-        let inherited = if parent == NONE { Style::initial() } else { self.by_id(parent).clone() };
-        let root = if id == 0 { inherited.size } else { self.by_id(0).size };
+        let initial;
+        let inherited = if parent == NONE {
+            initial = Style::initial();
+            &initial
+        } else {
+            self.by_id(parent)
+        };
+        let above = inherited.size;
+        let root = self.contexts.first().map_or(above, |root| root.style.size);
         let mut style = inherited.inherit(display(tag));
         user_agent(&mut style, tag);
+        let subject = subject(tree, tag, node, place);
+        let rules = sheet.matching(&subject, Chain { styles: self, tree, next: parent });
+        let declarations = rules.iter().flat_map(|rule| rule.declarations.iter());
+        style.apply(above, root, declarations);
         self.contexts.push(Context { parent, node, place, style });
-        let mut chain = Chain { styles: self, tree, next: id };
-        let subject = chain.next();
-        let matching = sheet.rules.iter().filter(|rule| {
-            subject.as_ref().is_some_and(|subject| rule.selector.matches(subject, chain.clone()))
-        });
-        let matching: Vec<_> = matching.collect();
-        let declarations = matching.iter().flat_map(|rule| rule.declarations.iter());
-        let mut style = self.by_id(id).clone();
-        style.apply(inherited.size, root, declarations);
-        self.contexts[id as usize].style = style;
         id
     }
+}
+
+/// What selectors see of an element.
+fn subject(tree: &Tree, tag: Tag, node: NodeId, place: Place) -> Subject<'_> {
+    let element = tree.node(node);
+    let Place { index, first, last } = place;
+    Subject { tag, classes: tree.text(element), id: tree.id(element), index, first, last }
 }
 
 /// An element and its ancestors, nearest first.
@@ -133,16 +145,8 @@ impl<'a> Iterator for Chain<'a> {
     fn next(&mut self) -> Option<Subject<'a>> {
         let context = self.styles.contexts.get(self.next as usize)?;
         self.next = context.parent;
-        let node = self.tree.node(context.node);
-        let Place { index, first, last } = context.place;
-        Some(Subject {
-            tag: node.tag?,
-            classes: self.tree.text(node),
-            id: self.tree.id(node),
-            index,
-            first,
-            last,
-        })
+        let tag = self.tree.node(context.node).tag?;
+        Some(subject(self.tree, tag, context.node, context.place))
     }
 }
 

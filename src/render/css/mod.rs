@@ -18,6 +18,7 @@
 pub(super) mod cascade;
 mod declaration;
 pub(super) mod face;
+mod index;
 pub(super) mod page;
 mod parse;
 mod property;
@@ -28,7 +29,7 @@ mod tests;
 pub(super) mod value;
 
 pub(super) use page::{Content, PageRule, PageRules, Paper};
-pub(super) use selector::Selector;
+pub(super) use selector::{Selector, Subject};
 
 use super::error::RenderError;
 
@@ -50,6 +51,8 @@ pub(super) struct Sheet {
     pub(super) faces: Vec<face::FontFace>,
     /// Some selector asks for a position other than the first and the last.
     pub(super) counts_children: bool,
+    /// Which rules may be meant for an element.
+    index: index::Index,
 }
 
 /// One selector with its declarations.
@@ -70,8 +73,23 @@ impl Sheet {
         sheet.pages.check()?;
         // Stable: of two rules with the same specificity the later one wins.
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
+        sheet.index = index::Index::of(&sheet.rules);
         sheet.counts_children = sheet.rules.iter().any(|rule| rule.selector.counts_children());
         Ok(sheet)
+    }
+
+    /// The rules for an element, least specific first; `above` yields its ancestors,
+    /// nearest first.
+    pub(super) fn matching<'a>(
+        &self,
+        subject: &Subject<'a>,
+        above: impl Iterator<Item = Subject<'a>> + Clone,
+    ) -> Vec<&Rule> {
+        let rules = self.index.candidates(subject).into_iter();
+        rules
+            .filter_map(|rule| self.rules.get(rule))
+            .filter(|rule| rule.selector.matches(subject, above.clone()))
+            .collect()
     }
 
     /// Refuses a document of so many nodes that matching would take too long: every

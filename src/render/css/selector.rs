@@ -38,6 +38,15 @@ enum Place {
     Root,
 }
 
+/// What an element must have at least to be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    Id(&'a str),
+    Class(&'a str),
+    Tag(Tag),
+    Any,
+}
+
 /// What a selector can see of an element.
 pub(in crate::render) struct Subject<'a> {
     /// Its tag.
@@ -64,6 +73,17 @@ impl Selector {
     ) -> bool {
         let Some(((compound, tie), rest)) = self.parts.split_first() else { return false };
         compound.fits(subject) && climbs(*tie, rest, above) == Climb::Fits
+    }
+
+    /// What its elements have in common; the rarest.
+    pub(super) fn key(&self) -> Key<'_> {
+        let Some((own, _)) = self.parts.first() else { return Key::Any };
+        match (&own.id, own.classes.first(), own.tag) {
+            (Some(id), ..) => Key::Id(id),
+            (_, Some(class), _) => Key::Class(class),
+            (_, _, Some(tag)) => Key::Tag(tag),
+            (None, None, None) => Key::Any,
+        }
     }
 
     /// Ids, then classes and places, then tags.

@@ -43,7 +43,13 @@ impl Layout<'_> {
     ) -> Result<Fragment, RenderError> {
         let styles = self.styles;
         let style = styles.style(node);
-        let parts = self.parts(node);
+        let mut parts = self.parts(node);
+        if self.has_room(&parts, style, width)? {
+            // Nothing shrinks, so nobody needs to know how far it could.
+            for part in parts.iter_mut().filter(|part| part.style.min_size.width.is_auto()) {
+                part.style.min_size.width = LengthPercentageAuto::length(0.0);
+            }
+        }
         let mut container =
             Container { layout: self, style: container(style), parts, failed: None };
         let space = match width {
@@ -77,8 +83,37 @@ impl Layout<'_> {
             let taffy::Layout { location, size, .. } = part.place;
             let piece = self.boxed(part.node, size.width, Some(size.height))?;
             fragment.place(piece, location.x, location.y);
+            // Its size is known; the first baseline is all that is missing.
+            if self.is_measuring() && fragment.baseline.is_some() {
+                break;
+            }
         }
         Ok(fragment)
+    }
+
+    /// Whether all items of a row fit beside each other at the size of their
+    /// content, so that the least size of each (CSS Flexbox §4.5) has no effect.
+    fn has_room(&mut self, parts: &[Part], style: &Style, width: f32) -> Result<bool, RenderError> {
+        if style.column || width == NARROWEST {
+            return Ok(false);
+        }
+        let styles = self.styles;
+        let mut taken = style.column_gap * parts.len().saturating_sub(1) as f32;
+        for part in parts {
+            let own = styles.style(part.node);
+            let text = self.tree.node(part.node).tag.is_none();
+            taken += match (own.basis, own.width) {
+                _ if text => self.measure(part.node, f32::INFINITY)?.used,
+                (Size::Auto, Size::Points(points)) => points,
+                (Size::Auto, Size::Auto) => self.measure(part.node, f32::INFINITY)?.used,
+                (..) => return Ok(false),
+            };
+            taken += 0.02 + if text { 0.0 } else { own.margin[LEFT] + own.margin[RIGHT] };
+            if taken > width {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn parts(&mut self, node: NodeId) -> Vec<Part> {

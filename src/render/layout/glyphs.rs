@@ -146,7 +146,8 @@ impl Layout<'_> {
     /// scripts.
     #[inline]
     fn adjust(&mut self, glyph: &Glyph, font: Type) {
-        let Some(last) = self.glyphs.last_mut() else { return };
+        let own = self.glyphs.get_mut(self.start..).unwrap_or_default();
+        let Some(last) = own.last_mut() else { return };
         if last.node != glyph.node && !font.autospace {
             return;
         }

@@ -1,6 +1,6 @@
 //! Inline content: from text to glyphs, and from glyphs to lines.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use super::{BOX, Fragment, Glyph, Kind, Layout, Run, flow::is_definite, glyphs::Type, lines};
 use crate::render::{
@@ -24,6 +24,17 @@ struct Gather {
     wraps: bool,
     /// The boxes that stand on its lines, in their order.
     boxes: VecDeque<Fragment>,
+    /// The next time it may hold something else.
+    varies: bool,
+}
+
+/// The text of a paragraph that was measured: its glyphs do not depend on the
+/// width that it gets.
+#[derive(Debug)]
+pub(super) struct Paragraph {
+    range: Range<usize>,
+    /// Where its lines may end; empty until somebody asked.
+    may_end: Vec<bool>,
 }
 
 impl Layout<'_> {
@@ -37,31 +48,57 @@ impl Layout<'_> {
         let styles = self.styles;
         let style = styles.style(block);
         let wraps = style.white_space != WhiteSpace::Nowrap;
+        let Paragraph { range, mut may_end } = match self.paragraphs.remove(&nodes[0]) {
+            Some(known) => known,
+            None => self.gathered(nodes, width, wraps)?,
+        };
+        self.spend(range.len() + BOX)?;
+        let fit = lines::Fit {
+            width: if wraps { width } else { f32::INFINITY },
+            indent: style.indent,
+            anywhere: is_definite(width),
+        };
+        let lines = lines::break_lines(&self.glyphs[range.clone()], fit, &mut may_end);
+        let mut indent = style.indent;
+        let made = lines
+            .into_iter()
+            .map(|line| {
+                let indent = std::mem::take(&mut indent);
+                let line = range.start + line.start..range.start + line.end;
+                self.line(line, block, (indent, width))
+            })
+            .collect();
+        // Measured again and again, laid out once: kept for all but the last time.
+        if self.depth > 0 && range.end <= self.kept {
+            self.paragraphs.insert(nodes[0], Paragraph { range, may_end });
+        }
+        Ok(made)
+    }
+
+    /// The glyphs of a paragraph.
+    fn gathered(
+        &mut self,
+        nodes: &[NodeId],
+        width: f32,
+        wraps: bool,
+    ) -> Result<Paragraph, RenderError> {
         // Boxes first: the glyphs within them are not those of this paragraph.
         let mut boxes = VecDeque::new();
         for node in nodes {
             self.make_boxes(*node, width, &mut boxes)?;
         }
         let start = self.glyphs.len();
-        let mut gather = Gather { start, space: None, wraps, boxes };
+        self.start = start;
+        let varies = !boxes.is_empty();
+        let mut gather = Gather { start, space: None, wraps, boxes, varies };
         for node in nodes {
             self.gather(*node, &mut gather)?;
         }
-        self.spend(self.glyphs.len() - start + BOX)?;
-        let fit = lines::Fit {
-            width: if wraps { width } else { f32::INFINITY },
-            indent: style.indent,
-            anywhere: is_definite(width),
-        };
-        let lines = lines::break_lines(&self.glyphs[start..], fit);
-        let mut indent = style.indent;
-        Ok(lines
-            .into_iter()
-            .map(|line| {
-                let indent = std::mem::take(&mut indent);
-                self.line(start + line.start..start + line.end, block, (indent, width))
-            })
-            .collect())
+        let end = self.glyphs.len();
+        if self.depth > 0 && !gather.varies {
+            self.kept = end;
+        }
+        Ok(Paragraph { range: start..end, may_end: Vec::new() })
     }
 
     /// One line of text outside of the tree: its glyphs and width.
@@ -73,6 +110,7 @@ impl Layout<'_> {
         color: Rgb,
     ) -> (Run, f32) {
         let first = self.glyphs.len();
+        self.start = first;
         let face = self.fonts.primary(family, bold);
         let font = Type { face, size, spacing: 0.0, kerning: true, autospace: false, glued: false };
         self.characters(text, font, NONE);
@@ -110,6 +148,7 @@ impl Layout<'_> {
                 let decimals = tree.rare(node, Rare::Decimals).map(str::parse);
                 let decimals = decimals.transpose().ok().flatten().unwrap_or(0u32).min(6);
                 let japanese = tree.rare(0, Rare::Lang).is_none_or(|tag| tag.starts_with("ja"));
+                gather.varies = true;
                 let text = grouped_units(self.carry, decimals, japanese);
                 self.text(&text, style, node, gather);
             }

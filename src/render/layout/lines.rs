@@ -28,8 +28,13 @@ pub(in crate::render) struct Fit {
 }
 
 /// Breaks glyphs into lines. Trailing spaces are left out, and each glyph but
-/// spaces and breaks is in exactly one line.
-pub(in crate::render) fn break_lines(glyphs: &[Glyph], fit: Fit) -> Vec<Range<usize>> {
+/// spaces and breaks is in exactly one line. `may_end` is empty, or what it was
+/// made the last time for the same glyphs.
+pub(in crate::render) fn break_lines(
+    glyphs: &[Glyph],
+    fit: Fit,
+    may_end: &mut Vec<bool>,
+) -> Vec<Range<usize>> {
     let width = fit.width;
     let total: f32 = fit.indent + glyphs.iter().map(|glyph| glyph.advance).sum::<f32>();
     let breaks = glyphs.iter().any(|glyph| glyph.kind == Kind::Break);
@@ -41,13 +46,15 @@ pub(in crate::render) fn break_lines(glyphs: &[Glyph], fit: Fit) -> Vec<Range<us
         let whole = 0..trimmed(glyphs, 0, glyphs.len());
         return std::iter::once(whole).collect();
     }
-    let may_end = opportunities(glyphs);
+    if may_end.len() != glyphs.len() {
+        *may_end = opportunities(glyphs);
+    }
     let mut lines = Vec::new();
     let mut start = 0;
     while start < glyphs.len() {
         let indent = if start == 0 { fit.indent } else { 0.0 };
         let room = Fit { width: width - indent, ..fit };
-        let (end, next) = one_line(glyphs, &may_end, start, room);
+        let (end, next) = one_line(glyphs, may_end, start, room);
         lines.push(start..trimmed(glyphs, start, end));
         start = next;
     }

@@ -217,6 +217,12 @@ pub(super) struct Layout<'a> {
     /// The running sum that a row shows.
     carry: i64,
     measured: HashMap<(NodeId, u32), Measured>,
+    /// Paragraphs that were measured, by their first node.
+    paragraphs: HashMap<NodeId, inline::Paragraph>,
+    /// Where the glyphs of those end: up to here none is thrown away.
+    kept: usize,
+    /// Where the text begins that is gathered now.
+    start: usize,
     /// For each list the item that was numbered last, and its number.
     numbered: HashMap<NodeId, (NodeId, usize)>,
     /// What was laid out so far, measured or kept.
@@ -267,6 +273,9 @@ impl<'a> Layout<'a> {
             absolute: Vec::new(),
             carry: 0,
             measured: HashMap::new(),
+            paragraphs: HashMap::new(),
+            kept: 0,
+            start: 0,
             numbered: HashMap::new(),
             work: 0,
             ignored: None,
@@ -299,7 +308,11 @@ impl<'a> Layout<'a> {
         }
         let marks = (self.glyphs.len(), self.objects.len(), self.absolute.len());
         let piece = self.boxed(node, width, None)?;
-        self.glyphs.truncate(marks.0);
+        self.glyphs.truncate(marks.0.max(self.kept));
+        if !self.offsets.is_empty() {
+            let end = self.glyphs.len() as u32;
+            self.offsets.retain(|glyph, _| *glyph < end);
+        }
         self.objects.truncate(marks.1);
         self.absolute.truncate(marks.2);
         self.depth -= 1;
@@ -307,6 +320,11 @@ impl<'a> Layout<'a> {
         let measured = Measured { used, height, baseline };
         self.measured.insert(key, measured);
         Ok(measured)
+    }
+
+    /// Whether only sizes are asked for.
+    pub(super) fn is_measuring(&self) -> bool {
+        self.depth > 0
     }
 
     /// The width of a box that fits its content within a space.

@@ -30,7 +30,7 @@ fn fit(width: f32) -> Fit {
 
 fn broken(text: &str, width: f32) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    break_lines(&glyphs(text), fit(width))
+    break_lines(&glyphs(text), fit(width), &mut Vec::new())
         .into_iter()
         .map(|line| characters[line].iter().collect())
         .collect()
@@ -74,7 +74,7 @@ proptest! {
     fn every_glyph_is_on_exactly_one_line(text in "[a-z 、。（「漢字1円\n]{0,80}", width in 1u8..30) {
         let characters: Vec<char> = text.chars().collect();
         let mut seen = vec![0u8; characters.len()];
-        for line in break_lines(&glyphs(&text), fit(f32::from(width))) {
+        for line in break_lines(&glyphs(&text), fit(f32::from(width)), &mut Vec::new()) {
             let drawn = line.len();
             prop_assert!(drawn <= usize::from(width), "a line of {} in {}", drawn, width);
             for place in line {

@@ -5,6 +5,9 @@
 //! in the same order. All text is in as few text objects as there are layers;
 //! state is set only where it changes. For tagged documents every run of content
 //! is marked with the element that it belongs to, all else as an artifact.
+//!
+//! A page is drawn in hundredths of a point, which is finer than any printer:
+//! whole numbers are shorter than fractions, and several times cheaper to write.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -18,20 +21,22 @@
 
 use std::collections::BTreeMap;
 
-use printpdf::{
-    Color, DictItem, FontId, Op, PaintMode, PdfDocument, PdfFontHandle, PdfPage, PdfSaveOptions,
-    Pt, Rect, Rgb as PdfRgb, TextMatrix,
-};
+use printpdf::{Color, DictItem, Op, PdfDocument, PdfPage, PdfSaveOptions, Pt, Rgb as PdfRgb};
 
 mod shapes;
+mod text;
 
 use super::{
     css::value::Rgb,
     dom::{NONE, NodeId, Rare, Tag},
     font::FaceId,
-    layout::{Area, Item, Kind, Layout, Run, Shape, pages::Page},
-    used::{Used, font_name},
+    layout::{Area, Item, Layout, Run, Shape, pages::Page},
+    used::Used,
 };
+use text::Shown;
+
+/// Units of a page's drawing in a point.
+const UNITS: f32 = 100.0;
 
 /// A drawn document that lacks its fonts, pictures and structure.
 pub(super) struct Drawn<'a> {
@@ -91,6 +96,9 @@ struct Pen<'p, 'a> {
     /// The face, the size and the character spacing.
     font: (FaceId, f32, f32),
     in_text: bool,
+    /// Where the line of text begins from which the next is counted, in units.
+    line: (i64, i64),
+    shown: Shown,
 }
 
 impl<'p, 'a> Pen<'p, 'a> {
@@ -113,10 +121,21 @@ impl<'p, 'a> Pen<'p, 'a> {
             fill: None,
             font: (FaceId::MAX, 0.0, 0.0),
             in_text: false,
+            line: (0, 0),
+            shown: Shown::default(),
         }
     }
 
+    fn op(&mut self, op: Op) {
+        self.show();
+        self.ops.push(op);
+    }
+
     fn page(&mut self, page: &Page) {
+        let unit = DictItem::Real(1.0 / UNITS);
+        let zero = DictItem::Int(0);
+        let value = vec![unit.clone(), zero.clone(), zero.clone(), unit, zero.clone(), zero];
+        self.op(Op::Unknown { key: "cm".to_owned(), value });
         let over = page.items.iter().any(|item| item.over);
         for layer in [false, true].into_iter().take(if over { 2 } else { 1 }) {
             for rank in 0..4 {
@@ -145,8 +164,7 @@ impl<'p, 'a> Pen<'p, 'a> {
         match &item.shape {
             Shape::Fill(area) | Shape::Rule(area) => {
                 self.color(area.color);
-                let rectangle = self.rectangle(area);
-                self.ops.push(rectangle);
+                self.rectangle(area);
             }
             Shape::Dash(area, dotted) => self.dash(area, *dotted),
             Shape::Round(round) => self.round(round),
@@ -166,12 +184,12 @@ impl<'p, 'a> Pen<'p, 'a> {
         self.close();
         self.open = Some(node);
         if node == NONE {
-            self.ops.push(Op::BeginMarkedContent { tag: "Artifact".to_owned() });
+            self.op(Op::BeginMarkedContent { tag: "Artifact".to_owned() });
             return;
         }
         let mark = DictItem::Int(self.marks.len() as i64);
         self.marks.push(node);
-        self.ops.push(Op::BeginMarkedContentWithProperties {
+        self.op(Op::BeginMarkedContentWithProperties {
             tag: "Span".to_owned(),
             properties: DictItem::Dict { map: BTreeMap::from([("MCID".to_owned(), mark)]) },
         });
@@ -179,99 +197,29 @@ impl<'p, 'a> Pen<'p, 'a> {
 
     fn close(&mut self) {
         if self.open.take().is_some() {
-            self.ops.push(Op::EndMarkedContent);
+            self.op(Op::EndMarkedContent);
         }
     }
 
     fn enter_text(&mut self) {
         if !self.in_text {
             self.close();
-            self.ops.push(Op::StartTextSection);
+            self.op(Op::StartTextSection);
             self.in_text = true;
+            self.line = (0, 0);
         }
     }
 
     fn leave_text(&mut self) {
         if self.in_text {
             self.close();
-            self.ops.push(Op::EndTextSection);
+            self.op(Op::EndTextSection);
             self.in_text = false;
-        }
-    }
-
-    fn text(&mut self, run: &Run) {
-        let layout = self.layout;
-        let first = run.first as usize;
-        let mut rest = &layout.glyphs[first..first + run.count as usize];
-        self.color(run.color);
-        if self.font.2 != run.spacing {
-            self.ops.push(Op::SetCharacterSpacing { multiplier: rounded(run.spacing) });
-            self.font.2 = run.spacing;
-        }
-        // A label may mix faces; a run from the tree never does.
-        let mut x = run.x;
-        let mut number = run.first;
-        while let Some(glyph) = rest.first() {
-            let (face, offset) = (glyph.face, self.offset(number));
-            let same = match offset {
-                Some(_) => 1,
-                None => (number..)
-                    .zip(rest)
-                    .take_while(|(number, next)| {
-                        next.face == face
-                            && (layout.offsets.is_empty() || self.offset(*number).is_none())
-                    })
-                    .count(),
-            };
-            let (part, after) = rest.split_at(same);
-            rest = after;
-            number += same as u32;
-            if (self.font.0, self.font.1) != (face, run.size) {
-                let font = PdfFontHandle::External(FontId(font_name(face)));
-                self.ops.push(Op::SetFont { font, size: Pt(run.size) });
-                (self.font.0, self.font.1) = (face, run.size);
-            }
-            let (dx, dy) = offset.unwrap_or_default();
-            let at = (Pt(rounded(x + dx)), Pt(rounded(self.height - run.y + dy)));
-            self.ops.push(Op::SetTextMatrix { matrix: TextMatrix::Translate(at.0, at.1) });
-            let advance = part.iter().map(|glyph| glyph.advance).sum::<f32>();
-            let shown = if run.adjusted { self.shown_apart(part, run) } else { self.shown(part) };
-            self.ops.push(shown);
-            x += advance;
         }
     }
 
     fn offset(&self, number: u32) -> Option<(f32, f32)> {
         self.layout.offsets.get(&number).copied()
-    }
-
-    /// Glyphs with their own widths.
-    fn shown(&mut self, part: &[super::layout::Glyph]) -> Op {
-        let mut codes = Vec::with_capacity(2 * part.len());
-        for glyph in part.iter().filter(|glyph| glyph.kind != Kind::Invisible) {
-            codes.extend_from_slice(&self.drawn.used.code(glyph).to_be_bytes());
-        }
-        Op::Unknown { key: "Tj".to_owned(), value: vec![DictItem::Bytes(codes)] }
-    }
-
-    /// Glyphs of which some stand closer or wider than their widths say.
-    fn shown_apart(&mut self, part: &[super::layout::Glyph], run: &Run) -> Op {
-        let mut pieces = Vec::new();
-        let mut codes = Vec::new();
-        for glyph in part.iter().filter(|glyph| glyph.kind != Kind::Invisible) {
-            codes.extend_from_slice(&self.drawn.used.code(glyph).to_be_bytes());
-            let own =
-                self.layout.fonts.face(glyph.face).advance(glyph.gid) * run.size + run.spacing;
-            let more = glyph.advance - own;
-            if more.abs() > 0.002 {
-                pieces.push(DictItem::Bytes(std::mem::take(&mut codes)));
-                pieces.push(DictItem::Real(rounded(-more / run.size.max(0.01) * 1000.0)));
-            }
-        }
-        if !codes.is_empty() {
-            pieces.push(DictItem::Bytes(codes));
-        }
-        Op::Unknown { key: "TJ".to_owned(), value: vec![DictItem::Array(pieces)] }
     }
 
     /// Remembers where a link's text stands.
@@ -291,9 +239,10 @@ impl<'p, 'a> Pen<'p, 'a> {
         self.drawn.links.push((self.number, node, area.map(rounded)));
     }
 
-    fn raw(&mut self, key: &str, numbers: &[f32]) {
-        let value = numbers.iter().map(|number| DictItem::Real(rounded(*number))).collect();
-        self.ops.push(Op::Unknown { key: key.to_owned(), value });
+    /// An operator over lengths in points.
+    fn raw(&mut self, key: &str, lengths: &[f32]) {
+        let value = lengths.iter().map(|length| DictItem::Int(units(*length))).collect();
+        self.op(Op::Unknown { key: key.to_owned(), value });
     }
 
     fn color(&mut self, color: Rgb) {
@@ -302,24 +251,17 @@ impl<'p, 'a> Pen<'p, 'a> {
         }
         self.fill = Some(color);
         let [r, g, b] = unit(color);
-        self.ops.push(Op::SetFillColor { col: Color::Rgb(PdfRgb { r, g, b, icc_profile: None }) });
+        self.op(Op::SetFillColor { col: Color::Rgb(PdfRgb { r, g, b, icc_profile: None }) });
     }
 
     fn stroke_color(&mut self, color: Rgb) {
-        self.raw("RG", &unit(color));
+        let value = unit(color).into_iter().map(DictItem::Real).collect();
+        self.op(Op::Unknown { key: "RG".to_owned(), value });
     }
 
-    fn rectangle(&self, area: &Area) -> Op {
-        Op::DrawRectangle {
-            rectangle: Rect {
-                x: Pt(rounded(area.x)),
-                y: Pt(rounded(self.height - area.y - area.h)),
-                width: Pt(rounded(area.w)),
-                height: Pt(rounded(area.h)),
-                mode: Some(PaintMode::Fill),
-                winding_order: None,
-            },
-        }
+    fn rectangle(&mut self, area: &Area) {
+        self.raw("re", &[area.x, self.height - area.y - area.h, area.w, area.h]);
+        self.raw("f", &[]);
     }
 }
 
@@ -341,7 +283,10 @@ fn unit(color: Rgb) -> [f32; 3] {
     [color.0, color.1, color.2].map(|value| (f32::from(value) / 255.0 * 1000.0).round() / 1000.0)
 }
 
-/// A hundredth of a point is finer than any printer.
+fn units(length: f32) -> i64 {
+    (length * UNITS).round() as i64
+}
+
 fn rounded(value: f32) -> f32 {
     (value * 100.0).round() / 100.0
 }

@@ -3,7 +3,7 @@
 
 use printpdf::{DictItem, Op};
 
-use super::{Pen, picture_name, rounded};
+use super::{Pen, picture_name, units};
 use crate::render::layout::{Area, Round};
 
 impl Pen<'_, '_> {
@@ -18,10 +18,10 @@ impl Pen<'_, '_> {
             (x, self.height - area.y - area.h + thick / 2.0)
         };
         self.raw("q", &[]);
-        self.raw("J", &[f32::from(u8::from(dotted))]);
-        let pattern =
-            DictItem::Array(vec![DictItem::Real(rounded(on)), DictItem::Real(rounded(off))]);
-        self.ops.push(Op::Unknown { key: "d".to_owned(), value: vec![pattern, DictItem::Int(0)] });
+        let caps = vec![DictItem::Int(i64::from(dotted))];
+        self.op(Op::Unknown { key: "J".to_owned(), value: caps });
+        let pattern = DictItem::Array(vec![DictItem::Int(units(on)), DictItem::Int(units(off))]);
+        self.op(Op::Unknown { key: "d".to_owned(), value: vec![pattern, DictItem::Int(0)] });
         self.stroke_color(area.color);
         self.raw("w", &[thick]);
         self.raw("m", &[x, y]);
@@ -80,7 +80,7 @@ impl Pen<'_, '_> {
         self.raw("q", &[]);
         self.raw("cm", &[area.w, 0.0, 0.0, area.h, area.x, y]);
         let name = DictItem::Name(picture_name(number).into_bytes());
-        self.ops.push(Op::Unknown { key: "Do".to_owned(), value: vec![name] });
+        self.op(Op::Unknown { key: "Do".to_owned(), value: vec![name] });
         self.raw("Q", &[]);
     }
 }

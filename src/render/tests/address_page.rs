@@ -2,24 +2,6 @@ use super::*;
 
 const MM: f32 = 72.0 / 25.4;
 
-/// Size, x and y (from the lower edge) of each text of the first page.
-fn places(pdf: &[u8]) -> Vec<(f32, f32, f32)> {
-    let document = Document::load_mem(pdf).unwrap();
-    let page = document.get_pages()[&1];
-    let content = document.get_and_decode_page_content(page).unwrap();
-    let mut size = 0.0;
-    let mut out = Vec::new();
-    for operation in content.operations {
-        let number = |index: usize| operation.operands[index].as_float().unwrap();
-        match operation.operator.as_str() {
-            "Tf" => size = number(1),
-            "Tm" => out.push((size, number(4), number(5))),
-            _ => {}
-        }
-    }
-    out
-}
-
 #[test]
 fn comes_first_and_stays_inside_of_the_window() {
     let data = sample();
@@ -41,7 +23,7 @@ fn comes_first_and_stays_inside_of_the_window() {
     for (page, sheet) in pages.iter().zip(["1/2", "2/2"]) {
         assert!(page.contains(&format!("KT-7F3Q-000042{sheet}")), "the piece is on {sheet}");
     }
-    let places = places(&rendered.pdf);
+    let places = places(&rendered.pdf, 1);
     let top = 297.0 * MM - 15.0 * MM;
     let (size, x, y) = places[0];
     assert!(0.733 * size >= 2.4 * MM && 0.733 * size <= 6.0 * MM, "digits are 2.4 to 6 mm high");

@@ -158,12 +158,7 @@ fn selectors_with_children_and_descendants_still_fit() {
     // The nearest `div` has no `section` above it as its parent; the next one has.
     let css = format!("{TINY} section > div p {{ position: absolute; left: 100pt }}");
     let body = "<section><div><div><p>a</p></div></div></section>";
-    let content = Document::load_mem(&made(&page(body), &css).0.unwrap()).unwrap();
-    let id = content.get_pages()[&1];
-    let content = content.get_and_decode_page_content(id).unwrap();
-    let x = content.operations.iter().find(|one| one.operator == "Tm").unwrap().operands[4]
-        .as_float()
-        .unwrap();
+    let (_, x, _) = places(&made(&page(body), &css).0.unwrap(), 1)[0];
     assert!(x > 100.0, "matched: {x}");
 }
 

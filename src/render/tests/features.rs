@@ -2,7 +2,6 @@
 //! Places are read back out of the finished PDF.
 
 use super::*;
-use lopdf::Object;
 
 const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false, "properties": {}}"#;
 
@@ -51,10 +50,7 @@ fn runs(pdf: &[u8], number: u32) -> Vec<(f32, f32)> {
         [3]
     .as_float()
     .unwrap();
-    let content = document.get_and_decode_page_content(id).unwrap();
-    let matrices = content.operations.iter().filter(|one| one.operator == "Tm");
-    let number = |object: &Object| object.as_float().unwrap();
-    matrices.map(|one| (number(&one.operands[4]), height - number(&one.operands[5]))).collect()
+    places(pdf, number).into_iter().map(|(_, x, y)| (x, height - y)).collect()
 }
 
 fn near(a: f32, b: f32, what: &str) {
@@ -99,14 +95,14 @@ fn flex_lays_out_rows_and_columns() {
 
 #[test]
 fn a_table_fits_its_content_unless_it_is_fixed() {
-    let css = format!("{PLAIN} td {{ padding: 0 }} .f {{ width: 300pt; table-layout: fixed }}");
+    let css = format!("{PLAIN} td {{ padding: 0 4pt 0 0 }} .f {{ width: 300pt; table-layout: fixed }}");
     let table = |class: &str| {
         format!(
             "<table class=\"{class}\"><tbody><tr><td>あいう</td><td>え</td></tr></tbody></table>"
         )
     };
     let auto = runs(&made(&page(&table("a")), &css).pdf, 1);
-    assert!((30.0..31.0).contains(&(auto[1].0 - auto[0].0)), "three letters wide: {auto:?}");
+    assert!((34.0..35.0).contains(&(auto[1].0 - auto[0].0)), "three letters and their padding wide: {auto:?}");
     let fixed = runs(&made(&page(&table("f")), &css).pdf, 1);
     near(fixed[1].0 - fixed[0].0, 150.0, "half of the table");
 }
@@ -250,7 +246,7 @@ fn an_archived_document_is_tagged_and_says_what_it_is() {
 #[test]
 fn letters_are_kerned_and_scripts_kept_apart() {
     let widths = |css: &str, text: &str| {
-        let css = format!("{PLAIN} .r {{ display: flex }} {css}");
+        let css = format!("{PLAIN} .r {{ display: flex; gap: 5pt }} {css}");
         let body = page(&format!("<div class=\"r\"><span>{text}</span><span>|</span></div>"));
         let runs = runs(&made(&body, &css).pdf, 1);
         runs[runs.len() - 1].0 - runs[0].0
