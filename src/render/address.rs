@@ -1,77 +1,165 @@
-//! The page that shows through the window of a 長形3号 envelope.
+//! The page that shows through the window of an envelope: a template like others,
+//! `address-page`, in front of a letter's own pages.
 //!
-//! A4 folded in three may slide by 25 mm and 21 mm inside of the envelope, so
-//! what is always visible through a window of 90 mm by 45 mm is a block of at
-//! most 65 mm by 24 mm whose upper left corner is that of the window. The
-//! postcode comes first, its digits 2.4 mm to 6 mm high and 2 mm clear of the
-//! next line (内国郵便約款 別記1). What does not fit is made a little smaller, and
-//! then refused: a letter with half an address would come back.
+//! What stands in the window must be seen whole, so the template is tried at
+//! smaller and smaller sizes until every box of the class `fits` is no taller than
+//! the box around it, and the letter is refused if none is: one with half an
+//! address would come back. The piece's number on the edge of every sheet is ours,
+//! so that no template can leave it out.
 
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::cast_possible_truncation,
-    reason = "layout code: lengths in points"
+    reason = "layout code: lengths in points, and numbers of glyphs that layout hands out itself"
 )]
 
-use super::{
-    AddressPage,
-    css::{PageRule, value::Rgb},
-    error::RenderError,
-    layout::{
-        Area, Item, Layout, Run, Shape,
-        lines::{Fit, break_lines},
-        margins::Label,
-        pages::Page,
-    },
-};
+use serde_json::json;
 
+use super::{
+    AddressPage, RenderError,
+    css::{
+        cascade::Styles,
+        style::{BOTTOM, LEFT, RIGHT, TOP},
+        value::Rgb,
+    },
+    dom::{NONE, NodeId, Tree},
+    font::CLUSTER,
+    lay_out,
+    layout::{Glyph, Layout, Shape, margins::Label, pages::Page},
+    template::Template,
+};
+use crate::domain::locale::Locale;
+
+/// The template's name.
+pub(super) const NAME: &str = "address-page";
+/// The sizes that are tried.
+const STEPS: u8 = 8;
 /// Points in a millimetre.
 const MM: f32 = 72.0 / 25.4;
-/// The block that is always visible.
-const BLOCK: Area = Area { x: 22.0 * MM, y: 15.0 * MM, w: 65.0 * MM, h: 24.0 * MM, color: BLACK };
-const BLACK: Rgb = Rgb(0, 0, 0);
 const GREY: Rgb = Rgb(96, 96, 96);
-/// Digits of Noto Sans JP are 0.733 em high: 2.5 mm.
-const POSTCODE_SIZE: f32 = 9.8;
-/// The height of a digit in em.
-const DIGIT: f32 = 0.733;
-/// The height that a line of kanji takes above its baseline, in em.
-const KANJI: f32 = 0.88;
-/// The smallest print that a sorting machine and a postman can read, in points.
-const SMALLEST: f32 = 0.72;
 
-/// Lays out the address page.
-pub(super) fn page(layout: &mut Layout<'_>, address: &AddressPage) -> Result<Page, RenderError> {
-    if !is_postal_code(&address.postal_code) {
-        let field = "postal_code".to_owned();
-        return Err(RenderError::BadDocumentData { field, what: "NNN-NNNN is expected" });
+/// A tree and its styles, at a size at which all of it can be seen.
+pub(super) struct Front {
+    tree: Tree,
+    styles: Styles,
+}
+
+impl Front {
+    /// Finds the size.
+    pub(super) fn of(template: &Template, address: &AddressPage) -> Result<Self, RenderError> {
+        if !is_postal_code(&address.postal_code) {
+            let field = "postal_code".to_owned();
+            return Err(RenderError::BadDocumentData { field, what: "NNN-NNNN is expected" });
+        }
+        let lines = |lines: &[String]| -> Vec<String> {
+            let lines = lines.iter().map(|line| line.trim().to_owned());
+            lines.filter(|line| !line.is_empty()).collect()
+        };
+        let mut data = json!({
+            "postal_code": address.postal_code,
+            "address_lines": lines(&address.address_lines),
+            "name_lines": lines(&address.name_lines),
+            "sender_lines": lines(&address.sender_lines),
+        });
+        for step in 0..STEPS {
+            if let Some(data) = data.as_object_mut() {
+                data.insert("step".to_owned(), step.into());
+            }
+            let tree = Tree::parse(&template.html(&data, Locale::Ja, "")?)?;
+            let styles = Styles::of(&tree, &template.sheet);
+            let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
+            if fits(&mut layout)? {
+                return Ok(Self { tree, styles });
+            }
+        }
+        Err(RenderError::AddressTooLong)
     }
-    let mut page = fold_marks();
-    let mut scale = 1.0;
-    let block = loop {
-        match block(layout, address, scale) {
-            Some(block) => break block,
-            None if scale > SMALLEST => scale -= 0.04,
-            None => return Err(RenderError::AddressTooLong),
-        }
-    };
-    page.items.extend(block);
 
-    // Clear of the window by 5 mm and more.
-    let mut y = BLOCK.y + BLOCK.h + 8.0 * MM;
-    for line in &address.sender_lines {
-        for mut run in wrapped(layout, line, 6.5, false, GREY, 80.0 * MM) {
-            run.x = BLOCK.x;
-            run.y = y;
-            y += 9.5;
-            page.items.push(Item::artifact(Shape::Text(run)));
-        }
-        if y > 90.0 * MM {
+    /// An empty layout of it.
+    pub(super) fn layout<'a>(&'a self, template: &'a Template) -> Layout<'a> {
+        Layout::new(&template.fonts, &template.assets, &self.tree, &self.styles)
+    }
+}
+
+/// Whether an operator's template shows the whole of its samples, at the size that
+/// each states.
+pub(super) fn check_samples(template: &Template) -> Result<(), RenderError> {
+    for sample in &template.samples {
+        let tree = Tree::parse(&template.html(sample, Locale::Ja, "")?)?;
+        let styles = Styles::of(&tree, &template.sheet);
+        let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
+        if !fits(&mut layout)? {
             return Err(RenderError::AddressTooLong);
         }
     }
-    Ok(page)
+    Ok(())
+}
+
+/// The one page.
+pub(super) fn page(layout: &mut Layout<'_>, template: &Template) -> Result<Page, RenderError> {
+    let mut pages = lay_out(layout, &template.sheet)?;
+    layout.check()?;
+    match (pages.pop(), pages.is_empty()) {
+        (Some(mut page), true) => {
+            // All of it stands before the mark on its edge, for who reads it aloud.
+            page.items.iter_mut().for_each(|item| item.over = false);
+            Ok(page)
+        }
+        (_, _) => Err(RenderError::AddressTooLong),
+    }
+}
+
+/// Takes a page over into the layout of another document, as nothing of its content.
+pub(super) fn move_over(mut page: Page, from: &Layout<'_>, into: &mut Layout<'_>) -> Page {
+    let first = into.glyphs.len() as u32;
+    let cluster = into.clusters.len() as u32;
+    into.clusters.extend(from.clusters.iter().cloned());
+    into.offsets.extend(from.offsets.iter().map(|(glyph, offset)| (first + *glyph, *offset)));
+    into.glyphs.extend(from.glyphs.iter().map(|glyph| {
+        let modifier = glyph.modifier;
+        let modifier = if modifier >= CLUSTER { modifier + cluster } else { modifier };
+        Glyph { modifier, node: NONE, ..*glyph }
+    }));
+    for item in &mut page.items {
+        item.node = NONE;
+        if let Shape::Text(run) = &mut item.shape {
+            run.first += first;
+        }
+    }
+    page
+}
+
+/// Whether every box of the class `fits` is as tall as the box around it at the
+/// most.
+fn fits(layout: &mut Layout<'_>) -> Result<bool, RenderError> {
+    let (tree, styles) = (layout.tree, layout.styles);
+    for (node, element) in (0..).zip(&tree.nodes) {
+        let mut classes = tree.text(element).split_ascii_whitespace();
+        if element.tag.is_none() || element.parent == NONE || !classes.any(|class| class == "fits")
+        {
+            continue;
+        }
+        let around = styles.style(element.parent);
+        let inset = |one: usize, other: usize| {
+            let sides = [one, other].into_iter();
+            sides
+                .filter_map(|side| Some(around.padding.get(side)? + around.border.get(side)?))
+                .sum::<f32>()
+        };
+        let (Some(width), Some(height)) = (around.width.points(), around.height.points()) else {
+            return Err(RenderError::style(
+                "the box around one of the class `fits` has a width and a height in points or \
+                 millimetres",
+            ));
+        };
+        let node: NodeId = node;
+        let needs = layout.measure(node, width - inset(LEFT, RIGHT))?.height();
+        if needs > height - inset(TOP, BOTTOM) + 0.01 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Writes the piece and the sheet on the edge of every page.
@@ -99,62 +187,4 @@ fn is_postal_code(text: &str) -> bool {
     text.split_once('-').is_some_and(|(area, local)| {
         area.len() == 3 && local.len() == 4 && digits(area) && digits(local)
     })
-}
-
-/// The window's content; `None` if it does not fit at this scale.
-fn block(layout: &mut Layout<'_>, address: &AddressPage, scale: f32) -> Option<Vec<Item>> {
-    let glyphs = layout.glyphs.len();
-    let mut page = Vec::new();
-    let style = (POSTCODE_SIZE, false);
-    let (mut postcode, _) = layout.text_line(&address.postal_code, 0, style, BLACK);
-    // The mark is no digit: it hangs before them and may slide out of sight.
-    postcode.x = BLOCK.x;
-    postcode.y = BLOCK.y + DIGIT * POSTCODE_SIZE;
-    page.push(Item::artifact(Shape::Text(postcode)));
-    // The top of what comes next, 2 mm below.
-    let mut top = postcode.y + 2.0 * MM;
-    let (small, large) = (8.5 * scale, 11.0 * scale);
-    for (lines, size, bold) in
-        [(&address.address_lines, small, false), (&address.name_lines, large, true)]
-    {
-        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-            for mut run in wrapped(layout, line, size, bold, BLACK, BLOCK.w) {
-                run.x = BLOCK.x;
-                run.y = top + KANJI * size;
-                top += 1.32 * size;
-                page.push(Item::artifact(Shape::Text(run)));
-            }
-        }
-        top += 0.4 * size;
-    }
-    let fits = top - 0.7 * large <= BLOCK.y + BLOCK.h + 0.01;
-    if !fits {
-        layout.glyphs.truncate(glyphs);
-    }
-    fits.then_some(page)
-}
-
-/// A text in lines no wider than `width`.
-fn wrapped(
-    layout: &mut Layout<'_>,
-    text: &str,
-    size: f32,
-    bold: bool,
-    color: Rgb,
-    width: f32,
-) -> Vec<Run> {
-    let (run, _) = layout.text_line(text.trim(), 0, (size, bold), color);
-    let glyphs = layout.glyphs.get(run.first as usize..).unwrap_or_default();
-    break_lines(glyphs, Fit { width, indent: 0.0, anywhere: true }, &mut Vec::new())
-        .into_iter()
-        .map(|line| Run { first: run.first + line.start as u32, count: line.len() as u32, ..run })
-        .collect()
-}
-
-/// Where the sheet is folded: short hairlines at a third and two thirds.
-fn fold_marks() -> Page {
-    let mut page = Page::sheet(&PageRule::plain());
-    let mark = |y: f32| Area { x: 0.0, y: y * MM, w: 3.0 * MM, h: 0.2, color: BLACK };
-    page.items.extend([99.0, 198.0].map(|y| Item::artifact(Shape::Rule(mark(y)))));
-    page
 }

@@ -20,6 +20,7 @@ mod address;
 mod adopt;
 mod archive;
 mod assets;
+mod bundled;
 mod css;
 mod dom;
 mod error;
@@ -56,7 +57,7 @@ pub use crate::domain::document::profile::Profile;
 pub use trial::{FONTS_CSS, Trial, font_files};
 
 use crate::domain::{locale::Locale, pdf::PdfFacts};
-use assets::Assets;
+use address::Front;
 use css::{PageRule, Paper, Sheet, cascade::Styles};
 use dom::{Tag, Tree};
 use finish::About;
@@ -141,7 +142,8 @@ pub struct Rendered {
     /// How many pages it has, the address page included.
     pub pages: u32,
     /// The template and 16 hexadecimal digits of its content's hash, such as
-    /// `invoice@0123456789abcdef`; `pdf` for what the sender brought.
+    /// `invoice@0123456789abcdef`; `pdf` for what the sender brought. That of the
+    /// address page stands before it, with a `+`.
     pub template: String,
     /// [`RENDERER`] and 16 hexadecimal digits of the fonts' hash.
     pub renderer: String,
@@ -154,20 +156,6 @@ impl std::fmt::Debug for Rendered {
             .field("template", &self.template)
             .finish_non_exhaustive()
     }
-}
-
-macro_rules! bundled {
-    ($($name:literal: $($file:literal),+;)*) => {
-        [$(TemplateBundle {
-            name: $name.to_owned(),
-            files: vec![$((
-                $file.to_owned(),
-                include_str!(concat!("../../templates/documents/", $name, "/", $file))
-                    .as_bytes()
-                    .to_vec(),
-            )),+],
-        }),*]
-    };
 }
 
 impl Renderer {
@@ -196,21 +184,6 @@ impl Renderer {
         Ok(renderer)
     }
 
-    /// The files of the bundled templates, which are a start for one's own.
-    pub fn bundles() -> Vec<TemplateBundle> {
-        Vec::from(bundled! {
-            "delivery-note": "template.html", "style.css", "data.schema.json", "sample.json", "sample.bare.json", "sample.en.json";
-            "dunning-letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.final.json", "sample.second.json";
-            "invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.eur.json", "sample.long.json", "sample.usd.json";
-            "letter": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-            "payment-notice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-            "quotation": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-            "receipt": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json", "sample.paper.json";
-            "return-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-            "simplified-invoice": "template.html", "style.css", "data.schema.json", "sample.json", "sample.en.json";
-        })
-    }
-
     /// Adds the operator's templates; one with the name of a bundled template
     /// takes its place. Everything about a template is checked here: its files,
     /// its tags, its stylesheet, its schema, and that its samples render in
@@ -233,14 +206,17 @@ impl Renderer {
                     self.render_with(&template, &order)?;
                 }
             }
+            if bundle.name == address::NAME {
+                address::check_samples(&template)?;
+            }
             self.templates.insert(bundle.name, template);
         }
         Ok(self)
     }
 
-    /// Whether a template of this name is installed.
+    /// Whether a template of this name is installed that jobs may ask for.
     pub fn has_template(&self, name: &str) -> bool {
-        self.templates.contains_key(name)
+        name != address::NAME && self.templates.contains_key(name)
     }
 
     /// The template's name and hash, as [`Rendered::template`] has it.
@@ -248,9 +224,9 @@ impl Renderer {
         self.templates.get(name).map(|template| &*template.version)
     }
 
-    /// The names of all templates, sorted.
+    /// The names of all templates that jobs may ask for, sorted.
     pub fn template_names(&self) -> Vec<&str> {
-        self.templates.keys().map(String::as_str).collect()
+        self.templates.keys().map(String::as_str).filter(|name| self.has_template(name)).collect()
     }
 
     /// [`RENDERER`] with the version of the fonts, as it stands with every
@@ -274,9 +250,15 @@ impl Renderer {
         let styles = Styles::of(&tree, &template.sheet);
         let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
         let mut pages = lay_out(&mut layout, &template.sheet)?;
+        let mut version = template.version.clone();
         if let Some(address) = order.address_page {
-            pages.insert(0, address::page(&mut layout, address)?);
+            let template = self.front()?;
+            let front = Front::of(template, address)?;
+            let mut own = front.layout(template);
+            let page = address::page(&mut own, template)?;
+            pages.insert(0, address::move_over(page, &own, &mut layout));
             address::mark(&mut layout, &mut pages, &address.piece_id);
+            version = format!("{}+{version}", template.version);
         }
         let count = page_count(pages.len())?;
         layout.check()?;
@@ -294,7 +276,7 @@ impl Renderer {
         Ok(Rendered {
             pdf: finish::finish(drawn, &pages, &layout, &about)?,
             pages: count,
-            template: template.version.clone(),
+            template: version,
             renderer: self.version.clone(),
         })
     }
@@ -311,6 +293,7 @@ impl Renderer {
         facts: PdfFacts,
         address_page: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError> {
+        let mut template = "pdf".to_owned();
         let (pdf, pages) = match address_page {
             // Not read again: nothing of it is needed.
             None => (pdf, facts.pages),
@@ -320,11 +303,17 @@ impl Renderer {
                 let document = adopt::load(&pdf).map_err(RenderError::BadPdf)?;
                 drop(pdf);
                 let front = self.address_document(address, pages)?;
+                template = format!("{}+pdf", self.front()?.version);
                 (front::put_in_front(document, front)?, pages)
             }
         };
         let renderer = self.version.clone();
-        Ok(Rendered { pdf, pages, template: "pdf".to_owned(), renderer })
+        Ok(Rendered { pdf, pages, template, renderer })
+    }
+
+    /// The template of the address page.
+    fn front(&self) -> Result<&Template, RenderError> {
+        self.templates.get(address::NAME).ok_or(RenderError::NoTemplate)
     }
 
     /// The address page and the marks of all other pages as a document of its own.
@@ -333,11 +322,10 @@ impl Renderer {
         address: &AddressPage,
         count: u32,
     ) -> Result<lopdf::Document, RenderError> {
-        let tree = Tree::parse("<html></html>")?;
-        let styles = Styles::of(&tree, &Sheet::parse("", &self.fonts.families())?);
-        let assets = Assets::default();
-        let mut layout = Layout::new(&self.fonts, &assets, &tree, &styles);
-        let mut pages = vec![address::page(&mut layout, address)?];
+        let template = self.front()?;
+        let front = Front::of(template, address)?;
+        let mut layout = front.layout(template);
+        let mut pages = vec![address::page(&mut layout, template)?];
         pages.resize_with(usize::try_from(count).unwrap_or(0), || Page::sheet(&PageRule::plain()));
         address::mark(&mut layout, &mut pages, &address.piece_id);
         layout.check()?;

@@ -28,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
+    address,
     assets::Assets,
     css::Sheet,
     dom::{self, Tag},
@@ -126,6 +127,10 @@ impl Template {
         check_source(source)?;
         let sheet = Sheet::parse(text(bundle, "style.css")?, &fonts.families())?;
         let fonts = own_fonts(bundle, &sheet, fonts)?;
+        if name == address::NAME && !(assets.is_empty() && sheet.faces.is_empty()) {
+            let what = "has no pictures and no fonts of its own: it becomes a part of every letter";
+            return Err(RenderError::template("the address page", what, None));
+        }
         let schema = Schema::compile(text(bundle, "data.schema.json")?.as_bytes())?;
         Ok(Self {
             version: format!("{name}@{}", hash(bundle)),

@@ -68,6 +68,11 @@ impl Assets {
     }
 
     /// The number of a picture.
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
     pub(super) fn find(&self, file: &str) -> Option<u32> {
         let place = self.pictures.iter().position(|(name, _)| name == file);
         place.and_then(|place| u32::try_from(place).ok())

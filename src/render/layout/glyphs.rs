@@ -143,15 +143,18 @@ impl Layout<'_> {
     }
 
     /// Moves what follows the last glyph: kerning, and the space between
-    /// scripts.
+    /// scripts. Letters are kerned across the edge of an element too, where it
+    /// changes no more than their colour.
     #[inline]
     fn adjust(&mut self, glyph: &Glyph, font: Type) {
+        let styles = self.styles;
         let own = self.glyphs.get_mut(self.start..).unwrap_or_default();
         let Some(last) = own.last_mut() else { return };
-        if last.node != glyph.node && !font.autospace {
-            return;
-        }
-        if font.kerning && last.node == glyph.node && last.face == glyph.face {
+        let alike = last.node == glyph.node || {
+            let before = styles.style(last.node);
+            before.kerning && (before.size, before.letter_spacing) == (font.size, font.spacing)
+        };
+        if font.kerning && alike && last.face == glyph.face {
             let kern = self.fonts.face(glyph.face).kern(last.base, glyph.base);
             if kern != 0.0 {
                 last.advance += kern * font.size;

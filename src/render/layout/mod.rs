@@ -240,6 +240,12 @@ pub(super) struct Measured {
     baseline: Option<f32>,
 }
 
+impl Measured {
+    pub(super) fn height(&self) -> f32 {
+        self.height
+    }
+}
+
 /// Asks for the narrowest width instead of a layout within one.
 pub(super) const NARROWEST: f32 = -1.0;
 /// Boxes that are measured within boxes that are measured cost twice each;

@@ -95,14 +95,18 @@ fn flex_lays_out_rows_and_columns() {
 
 #[test]
 fn a_table_fits_its_content_unless_it_is_fixed() {
-    let css = format!("{PLAIN} td {{ padding: 0 4pt 0 0 }} .f {{ width: 300pt; table-layout: fixed }}");
+    let css =
+        format!("{PLAIN} td {{ padding: 0 4pt 0 0 }} .f {{ width: 300pt; table-layout: fixed }}");
     let table = |class: &str| {
         format!(
             "<table class=\"{class}\"><tbody><tr><td>あいう</td><td>え</td></tr></tbody></table>"
         )
     };
     let auto = runs(&made(&page(&table("a")), &css).pdf, 1);
-    assert!((34.0..35.0).contains(&(auto[1].0 - auto[0].0)), "three letters and their padding wide: {auto:?}");
+    assert!(
+        (34.0..35.0).contains(&(auto[1].0 - auto[0].0)),
+        "three letters and their padding wide: {auto:?}"
+    );
     let fixed = runs(&made(&page(&table("f")), &css).pdf, 1);
     near(fixed[1].0 - fixed[0].0, 150.0, "half of the table");
 }
