@@ -14,7 +14,7 @@ use super::{
     build,
     desk::OfficeDesk,
     gauges::Gauges,
-    http,
+    http::{self, Serving},
     intake::{AmqpEvents, AmqpIntake},
     office::Office,
     operations, post,
@@ -128,6 +128,7 @@ pub async fn start(
         None => None,
     };
     let mut addresses = Addresses::default();
+    let outside = web::serving(&office, &loops)?;
     if has(Role::Work) {
         for service in work_services(&office, carriers)? {
             loops.run(service);
@@ -150,18 +151,21 @@ pub async fn start(
             consume(&office, &desk, settings, &loops);
         }
         let router = web::api(&office, Arc::clone(&desk))?;
-        addresses.api = Some(listen(&loops, office.config.listen.api, router, "listen.api").await?);
+        let at = office.config.listen.api;
+        let serving = outside.clone();
+        addresses.api = Some(listen(&loops, at, router, serving, "listen.api").await?);
     }
     if has(Role::Gateway) {
         let (router, flush) = web::gateway(&office)?;
         loops.run(flush);
         let at = office.config.listen.gateway;
-        addresses.gateway = Some(listen(&loops, at, router, "listen.gateway").await?);
+        addresses.gateway = Some(listen(&loops, at, router, outside, "listen.gateway").await?);
     }
     let checks = web::readiness(&office);
     let router = operations::router(Arc::clone(&office.metrics), checks);
     let at = office.config.listen.operations;
-    addresses.operations = Some(listen(&loops, at, router, "listen.operations").await?);
+    let inside = Serving::default();
+    addresses.operations = Some(listen(&loops, at, router, inside, "listen.operations").await?);
     Ok(Running { office, loops, addresses })
 }
 
@@ -181,12 +185,13 @@ async fn listen(
     loops: &Loops,
     at: std::net::SocketAddr,
     router: Router,
+    serving: Serving,
     key: &str,
 ) -> anyhow::Result<std::net::SocketAddr> {
     let listener =
         TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at} (`{key}`)"))?;
     let address = listener.local_addr()?;
-    loops.spawn(http::serve(listener, router, loops.clone(), loops.closing()));
+    loops.spawn(http::serve(listener, router, serving, loops.clone(), loops.closing()));
     Ok(address)
 }
 

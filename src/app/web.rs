@@ -1,21 +1,23 @@
 //! The office's pages and interfaces, and the retention loop: each room gets
 //! the handles it asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 
 use super::{
     desk::OfficeDesk,
+    http::{Serving, tls::Certificate},
     metrics::Metrics,
     office::Office,
     operations::Check,
     post::Step,
     uploads::OfficeUploads,
-    worker::{Service, Tick},
+    worker::{Loops, Service, Tick},
 };
 use crate::{
     api,
@@ -25,6 +27,8 @@ use crate::{
     retention::{self, DbWitness, Retention, RetentionParts, RetentionSettings, TenantRules},
 };
 
+/// How often the certificate's files are looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
 /// How old an empty segment must be before it goes: longer than any batch can
 /// wait to be written down.
 const SEGMENT_GRACE: TimeDelta = TimeDelta::hours(1);
@@ -63,6 +67,34 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
         })
     });
     Ok((gateway::router(gateway), flush))
+}
+
+/// How the pages and the interface are served, and the loop that reads a renewed
+/// certificate.
+pub fn serving(office: &Arc<Office>, loops: &Loops) -> anyhow::Result<Serving> {
+    let config = &office.config;
+    let proxies = config.office.trusted_proxies.iter().map(|block| {
+        let address = || block.parse().map(IpNet::from as fn(IpAddr) -> IpNet);
+        block.parse().or_else(|_| address())
+    });
+    let proxies = proxies.collect::<Result<_, _>>().context("`office.trusted_proxies`")?;
+    let listen = &config.listen;
+    let (Some(chain), Some(key)) = (&listen.certificate, &listen.private_key) else {
+        return Ok(Serving { tls: None, proxies });
+    };
+    let certificate = Certificate::open(chain.clone(), key.clone())?;
+    let tls = Some(certificate.acceptor()?);
+    loops.run(Step::boxed("certificate", CERTIFICATE_EVERY, move || {
+        let certificate = Arc::clone(&certificate);
+        Box::pin(async move {
+            let renewed = certificate.refresh()?;
+            if renewed {
+                tracing::info!("the renewed certificate is served from now on");
+            }
+            Ok(if renewed { Tick::Worked(1) } else { Tick::Idle })
+        })
+    }));
+    Ok(Serving { tls, proxies })
 }
 
 /// The applications' interface.

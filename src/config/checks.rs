@@ -97,6 +97,13 @@ fn office(config: &Config, found: &mut Findings) {
         "office.roles",
         "name at least one of intake, work, gateway, retention",
     );
+    let listen = &config.listen;
+    found.secret("listen.private_key", listen.private_key.as_ref());
+    found.note(
+        listen.certificate.is_some() != listen.private_key.is_some(),
+        "listen.certificate",
+        "name both the certificate and listen.private_key, or neither",
+    );
     for block in &office.trusted_proxies {
         let (address, bits) = block.split_once('/').unwrap_or((block, ""));
         let width = address.parse::<IpAddr>().map(|ip| if ip.is_ipv4() { 32 } else { 128 });

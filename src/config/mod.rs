@@ -129,6 +129,11 @@ pub struct Listen {
     pub api: SocketAddr,
     /// Health, readiness and metrics; keep it inside.
     pub operations: SocketAddr,
+    /// TLS for the pages and the interface: the certificate and its chain in PEM, read
+    /// again when the file changes. Without it a proxy has the TLS.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key in PEM.
+    pub private_key: Option<SecretSource>,
 }
 
 /// `[database]`.
@@ -497,6 +502,8 @@ impl Default for Listen {
             gateway: SocketAddr::from(([127, 0, 0, 1], 8080)),
             api: SocketAddr::from(([127, 0, 0, 1], 8081)),
             operations: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            certificate: None,
+            private_key: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Finding, State, sqlite_file};
 use crate::{
-    app::{Chain, build},
+    app::{Chain, build, http::tls::Certificate},
     config::{BlobKind, Config, SecretSource, secret::SecretError},
     dispatch::email::Relay,
     store::keyring::MasterKey,
@@ -178,6 +178,15 @@ fn templates(config: &Config, found: &mut Vec<Finding>) {
 }
 
 fn certificates(config: &Config, found: &mut Vec<Finding>) {
+    if let (Some(chain), Some(key)) = (&config.listen.certificate, &config.listen.private_key) {
+        found.push(match Certificate::open(chain.clone(), key.clone()) {
+            Ok(_) => Finding::well("listen.certificate", "a certificate and its key"),
+            Err(error) => Finding::new("listen.certificate", State::Wrong, format!("{error:#}"))
+                .remedy(
+                    "name the full chain in PEM and its key, owned by the office's user, mode 0400",
+                ),
+        });
+    }
     // The relay's settings are read as they will be used, certificates too;
     // a password that is missing was reported above.
     let mail = crate::config::Mail { user: None, password: None, ..config.mail.clone() };

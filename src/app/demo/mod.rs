@@ -107,7 +107,14 @@ pub async fn open(
     let mail = TcpListener::bind(any).await?;
     let mail_page = mail.local_addr()?;
     let stop = running.loops.closing();
-    running.loops.spawn(http::serve(mail, catcher.router(""), running.loops.clone(), stop));
+    let serving = http::Serving::default();
+    running.loops.spawn(http::serve(
+        mail,
+        catcher.router(""),
+        serving,
+        running.loops.clone(),
+        stop,
+    ));
     Ok(Demo { running, catcher, mail_page, dir: dir.to_owned(), config_file, desk, tasks })
 }
 

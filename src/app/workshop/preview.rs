@@ -79,7 +79,13 @@ pub async fn open(
     })?;
     let subject = Subject { source: settings.source, extra };
     loops.spawn(watch::keep(subject, Arc::new(renderer), board, loops.closing()));
-    loops.spawn(http::serve(listener, router, loops.clone(), loops.closing()));
+    loops.spawn(http::serve(
+        listener,
+        router,
+        http::Serving::default(),
+        loops.clone(),
+        loops.closing(),
+    ));
     Ok(Preview { url: format!("http://127.0.0.1:{port}/{token}/"), loops })
 }
 

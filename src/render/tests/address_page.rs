@@ -95,7 +95,7 @@ fn brings_marks_and_clusters_of_its_own() {
 fn of_the_operator_is_checked_like_ours() {
     let mut bundle =
         Renderer::bundles().into_iter().find(|one| one.name == "address-page").unwrap();
-    let mut with = |file: &str, from: &str, to: &str| {
+    let with = |file: &str, from: &str, to: &str| {
         let mut changed = bundle.clone();
         let (_, bytes) = changed.files.iter_mut().find(|(name, _)| name == file).unwrap();
         let text = String::from_utf8(bytes.clone()).unwrap();
