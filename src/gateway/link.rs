@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use super::{
     Inner,
+    guesses::WINDOW_SECONDS,
     notes::Note,
     pages::Notice,
     record::{Fault, Found},
@@ -138,6 +139,14 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
     }
 }
 
+/// The answer to guesses beyond any misspelling. Genuine links never get it.
+fn too_many() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(WINDOW_SECONDS));
+    response
+}
+
 /// 303 to a page of ours.
 fn see(location: &str) -> Response {
     let mut response = Response::new(Body::empty());
@@ -163,6 +172,10 @@ impl Inner {
 
     fn guessed(&self, visitor: Visitor, now: DateTime<Utc>, locale: Locale) -> Response {
         self.parts.meter.guessed();
+        if !self.guesses.one_more(visitor.block, now) {
+            self.notes.add(Note::Guessed { block: visitor.block }, now, Some(visitor));
+            return too_many();
+        }
         self.notes.add(Note::Guessed { block: visitor.block }, now, Some(visitor));
         self.pages.notice(Notice::Missing, locale)
     }

@@ -17,6 +17,7 @@
 mod artifact;
 mod door;
 mod file;
+mod guesses;
 mod link;
 mod notes;
 mod pages;
@@ -47,6 +48,7 @@ use crate::{
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
 use door::Site;
+use guesses::Guesses;
 use notes::Notes;
 use pages::{Notice, Pages};
 use words::negotiate;
@@ -166,6 +168,7 @@ struct Inner {
     limits: Limits,
     pages: Pages,
     notes: Notes,
+    guesses: Guesses,
     downloads: Arc<Semaphore>,
 }
 
@@ -187,6 +190,7 @@ impl Gateway {
             limits,
             pages: Pages::built_in()?,
             notes: Notes::new(limits.notes_max),
+            guesses: Guesses::default(),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
         })))
     }

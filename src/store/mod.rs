@@ -252,6 +252,7 @@ impl Db {
     /// Begins a transaction that reads; a write in it fails.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         let act = "begin a reading transaction";
+        self.check("read")?;
         Ok(match self {
             Self::Sqlite(db) => {
                 Tx::Sqlite(SqliteTx { inner: db.read().await.doing(act)?, fuse: Fuses::default() })

@@ -11,6 +11,8 @@ mod audit;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod letters;
