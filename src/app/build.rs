@@ -238,8 +238,7 @@ fn fonts(dir: &Path) -> anyhow::Result<Vec<FontSource>> {
 
 /// The bundled renderer, with the operator's fonts and templates.
 pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
-    let fonts = config.office.fonts_dir.as_deref().map(fonts).transpose()?.unwrap_or_default();
-    let renderer = Renderer::with_fonts(&fonts).context("fonts and bundled templates")?;
+    let renderer = workbench(config)?;
     let Some(dir) = &config.office.templates_dir else { return Ok(renderer) };
     let mut renderer = renderer;
     for folder in workshop::folders(dir)? {
@@ -250,6 +249,13 @@ pub fn renderer(config: &Config) -> anyhow::Result<Renderer> {
         })?;
     }
     Ok(renderer)
+}
+
+/// The renderer with the operator's fonts and without the operator's templates: what
+/// a single template is tried out with.
+pub fn workbench(config: &Config) -> anyhow::Result<Renderer> {
+    let fonts = config.office.fonts_dir.as_deref().map(fonts).transpose()?.unwrap_or_default();
+    Renderer::with_fonts(&fonts).context("fonts and bundled templates")
 }
 
 /// Puts the office together and enters this process into the list of workers.

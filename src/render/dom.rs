@@ -40,6 +40,8 @@ macro_rules! tags {
                 $(if name == $name.as_bytes() { return Some(Self::$tag); })*
                 None
             }
+
+            pub(crate) const NAMES: &[&str] = &[$($name,)*];
         }
     };
 }
@@ -152,6 +154,8 @@ impl Tree {
             if builder.failed.is_none()
                 && let Err(what) = builder.take(&event)
             {
+                let malformed = matches!(event, CallbackEvent::Error(_));
+                let what = if malformed { format!("malformed HTML ({what})") } else { what.into() };
                 builder.failed = Some((what, span.start));
             }
             None::<std::convert::Infallible>
@@ -217,7 +221,9 @@ struct Builder<'a> {
     open: Vec<NodeId>,
     element: Option<Node>,
     attribute: Attribute,
-    failed: Option<(&'static str, usize)>,
+    failed: Option<(String, usize)>,
+    /// What is open where another element is closed.
+    blamed: Option<NodeId>,
 }
 
 impl<'a> Builder<'a> {
@@ -233,6 +239,7 @@ impl<'a> Builder<'a> {
             element: None,
             attribute: Attribute::Ignored,
             failed: None,
+            blamed: None,
         }
     }
 
@@ -246,7 +253,7 @@ impl<'a> Builder<'a> {
             CallbackEvent::CloseStartTag { .. } => self.started(),
             CallbackEvent::EndTag { name } => self.end(name),
             CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => Ok(()),
-            CallbackEvent::Error(_) => Err("malformed HTML"),
+            CallbackEvent::Error(error) => Err(error.as_str()),
         }
     }
 
@@ -275,12 +282,13 @@ impl<'a> Builder<'a> {
 
     fn finish(self) -> Result<Tree, RenderError> {
         if let Some((what, offset)) = self.failed {
-            return Err(RenderError::template("HTML", what, Some(At::offset(self.html, offset))));
+            return Err(RenderError::html_at(At::offset(self.html, offset), what, self.blamed));
         }
-        if !self.open.is_empty() || self.tree.nodes.is_empty() {
-            return Err(RenderError::html("an element is never closed"));
+        match self.open.last() {
+            Some(open) => Err(RenderError::html_of(*open, "never closed")),
+            None if self.tree.nodes.is_empty() => Err(RenderError::template("HTML", "empty", None)),
+            None => Ok(self.tree),
         }
-        Ok(self.tree)
     }
 }
 
@@ -357,7 +365,11 @@ impl Sink for Builder<'_> {
         let tag = Tag::named(name).ok_or("unknown element")?;
         let open = self.open.pop().ok_or("end tag without a start tag")?;
         let same = self.tree.node(open).tag == Some(tag);
-        if same { Ok(()) } else { Err("end tag closes another element") }
+        if !same {
+            self.blamed = Some(open);
+            return Err("end tag closes another element");
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,15 @@ pub struct At {
 }
 
 impl At {
+    /// The byte of a text that is at this place.
+    pub(super) fn offset_in(self, text: &str) -> usize {
+        let before = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let mut lines = text.split_inclusive('\n');
+        let above = lines.by_ref().take(before(self.line)).map(str::len).sum::<usize>();
+        let own = lines.next().unwrap_or_default().char_indices().nth(before(self.column));
+        own.map_or(text.len(), |(offset, _)| above.saturating_add(offset))
+    }
+
     /// The place of a byte in a text.
     pub(super) fn offset(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or_default();
@@ -47,6 +56,8 @@ pub enum RenderError {
         what: String,
         /// The place in the file, where it is known.
         at: Option<At>,
+        /// The number of the element of the written HTML that it is about.
+        element: Option<u32>,
     },
     /// No bundled font can draw these characters.
     #[error("no glyph for {}", code_points(.0))]
@@ -110,17 +121,30 @@ impl RenderError {
         what: impl Into<String>,
         at: Option<At>,
     ) -> Self {
-        Self::TemplateFailed { file: file.into(), what: what.into(), at }
-    }
-
-    /// The template's HTML cannot be laid out.
-    pub(super) fn html(what: impl Into<String>) -> Self {
-        Self::template("HTML", what, None)
+        Self::TemplateFailed { file: file.into(), what: what.into(), at, element: None }
     }
 
     /// The stylesheet asks for what cannot be done.
     pub(super) fn style(what: impl Into<String>) -> Self {
         Self::template("style.css", what, None)
+    }
+
+    /// An element of the HTML cannot be laid out. Only its number is kept: its class
+    /// may be data.
+    pub(super) fn html_of(element: u32, what: impl Into<String>) -> Self {
+        let (file, what) = ("HTML".into(), what.into());
+        Self::TemplateFailed { file, what, at: None, element: Some(element) }
+    }
+
+    /// The HTML cannot be read at a place, perhaps for what is open there.
+    pub(super) fn html_at(at: At, what: String, element: Option<u32>) -> Self {
+        Self::TemplateFailed { file: "HTML".into(), what, at: Some(at), element }
+    }
+
+    /// The style of an element cannot be honoured.
+    pub(super) fn style_of(element: u32, what: impl Into<String>) -> Self {
+        let (file, what) = ("style.css".into(), what.into());
+        Self::TemplateFailed { file, what, at: None, element: Some(element) }
     }
 }
 

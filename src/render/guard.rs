@@ -17,7 +17,11 @@ use minijinja::{
     tests,
 };
 
-use super::error::{At, RenderError};
+use super::{
+    blame,
+    error::{At, RenderError},
+    filters as own, near,
+};
 
 /// The most words of one expression, and of `elif` in a template.
 const MOST_TOKENS: usize = 200;
@@ -78,9 +82,9 @@ pub(super) fn check(
     syntax: SyntaxConfig,
     environment: &Environment<'_>,
 ) -> Result<(), RenderError> {
-    short(source, syntax.clone())?;
-    let parsed = parse(source, "template.html", syntax);
-    let template = parsed.map_err(|error| super::template::failed(&error))?;
+    short(source, &syntax)?;
+    let parsed = parse(source, "template.html", syntax.clone());
+    let template = parsed.map_err(|error| blame::syntax(&error, source, syntax))?;
     Guard { environment }.one(&template).map_err(|(what, span)| {
         let at = At {
             line: u32::from(span.start_line),
@@ -92,10 +96,10 @@ pub(super) fn check(
 
 /// Refuses expressions that nest as deeply as they are long: a chain of `a.a.a` or of
 /// `elif` would be walked by recursion, here and in minijinja.
-fn short(source: &str, syntax: SyntaxConfig) -> Result<(), RenderError> {
+fn short(source: &str, syntax: &SyntaxConfig) -> Result<(), RenderError> {
     let (mut tokens, mut branches) = (0usize, 0usize);
-    for token in tokenize(source, false, syntax) {
-        let (token, span) = token.map_err(|error| super::template::failed(&error))?;
+    for token in tokenize(source, false, syntax.clone()) {
+        let (token, span) = token.map_err(|error| blame::syntax(&error, source, syntax.clone()))?;
         let new =
             matches!(token, Token::TemplateData(_) | Token::VariableStart | Token::BlockStart);
         tokens = if new { 0 } else { tokens.saturating_add(1) };
@@ -113,6 +117,13 @@ fn short(source: &str, syntax: SyntaxConfig) -> Result<(), RenderError> {
     }
     Ok(())
 }
+
+/// The filters and tests that there are, for those who misspell one.
+const FILTERS: &str = "abs amount capitalize count d date default era first float honorific int \
+    items lacks_honorific last length lower max min money number percent price reject rejectattr \
+    reverse round select selectattr sort sum title trim upper yen";
+const TESTS: &str = "defined divisibleby endingwith eq equalto even ge gt in le lt ne none number \
+    odd startingwith string undefined";
 
 type Checked = Result<(), (String, Span)>;
 
@@ -196,16 +207,19 @@ impl Guard<'_> {
             Expr::Filter(filter) => {
                 let known = self.environment.empty_state().apply_filter(filter.name, &[]);
                 if known.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
-                    let what = format!("unknown filter `{}`", filter.name);
+                    let hint = near::meant(filter.name, FILTERS.split_ascii_whitespace());
+                    let what = format!("unknown filter `{}`{hint}", filter.name);
                     return Err((what, filter.span()));
                 }
+                takes(filter.name, &filter.args).map_err(|what| (what, filter.span()))?;
                 filter.expr.as_ref().map_or(Ok(()), |one| self.expression(one))?;
                 self.arguments(&filter.args)
             }
             Expr::Test(test) => {
                 let known = self.environment.empty_state().perform_test(test.name, &[]);
                 if known.is_err_and(|error| error.kind() == ErrorKind::UnknownTest) {
-                    return Err((format!("unknown test `{}`", test.name), test.span()));
+                    let hint = near::meant(test.name, TESTS.split_ascii_whitespace());
+                    return Err((format!("unknown test `{}`{hint}", test.name), test.span()));
                 }
                 self.expression(&test.expr)?;
                 self.arguments(&test.args)
@@ -264,6 +278,27 @@ impl Guard<'_> {
     }
 }
 
+/// Refuses arguments that a filter of ours does not take.
+fn takes(filter: &str, arguments: &[CallArg<'_>]) -> Result<(), String> {
+    let Some(known) = own::arguments(filter) else { return Ok(()) };
+    if known.is_empty() && !arguments.is_empty() {
+        return Err(format!("`{filter}` takes no argument"));
+    }
+    match arguments {
+        [CallArg::Pos(Expr::Const(constant))] => match constant.value.as_str() {
+            Some(word) if known.contains(&word) => Ok(()),
+            Some(word) => {
+                let word = near::quote(word);
+                let known: Vec<String> = known.iter().map(|one| format!("\"{one}\"")).collect();
+                Err(format!("`{filter}` takes {} or nothing, not {word}", known.join(", ")))
+            }
+            None => Err(format!("`{filter}` takes a text in quotes, or nothing")),
+        },
+        [] | [CallArg::Pos(_)] => Ok(()),
+        _ => Err(format!("`{filter}` takes one argument without a name, or none")),
+    }
+}
+
 /// A list holds what is written there, and no values that grow.
 fn constants(items: &[Expr<'_>], span: Span) -> Checked {
     if items.iter().all(|item| matches!(item, Expr::Const(_))) {
@@ -311,6 +346,42 @@ mod tests_of_the_guard {
             let said = refused(bomb).unwrap_or_else(|| panic!("{bomb} was not refused"));
             assert!(said.contains("template.html:1:"), "{bomb}: {said} names the place");
         }
+    }
+
+    #[test]
+    fn what_is_misspelt_is_answered_with_what_is_near() {
+        for (source, says) in [
+            ("{{ d.x|mony }}", "unknown filter `mony`; did you mean `money`?"),
+            ("{{ 1 if d.x is defind }}", "unknown test `defind`; did you mean `defined`?"),
+            ("{{ d.x|date('long') }}", "`date` takes \"short\" or nothing, not `long`"),
+            ("{{ d.x|era('tiny') }}", "`era` takes \"short\" or nothing, not `tiny`"),
+            ("{{ d.x|money('YEN') }}", "\"JPY\", \"EUR\", \"USD\" or nothing, not `YEN`"),
+            ("{{ d.x|yen('JPY') }}", "`yen` takes no argument"),
+            ("{{ d.x|date('short', 'x') }}", "one argument"),
+        ] {
+            let said = refused(source).unwrap_or_else(|| panic!("{source} was not refused"));
+            assert!(said.contains(says), "{source}: {said}");
+        }
+        let mut environment = environment();
+        super::super::filters::install(&mut environment);
+        let mut state = environment.empty_state();
+        for filter in FILTERS.split_ascii_whitespace() {
+            let known = state.apply_filter(filter, &[]);
+            assert!(
+                !known.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter),
+                "{filter}"
+            );
+        }
+        for test in TESTS.split_ascii_whitespace() {
+            let known = state.perform_test(test, &[]);
+            assert!(!known.is_err_and(|error| error.kind() == ErrorKind::UnknownTest), "{test}");
+        }
+        let added = |what: &str| -> usize {
+            let sources = [include_str!("guard.rs"), include_str!("filters.rs")];
+            sources.iter().map(|source| source.matches(what).count()).sum()
+        };
+        assert_eq!(FILTERS.split_ascii_whitespace().count(), added("add_filter(") - 1);
+        assert_eq!(TESTS.split_ascii_whitespace().count(), added("add_test(") - 1);
     }
 
     #[test]

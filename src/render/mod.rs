@@ -20,6 +20,7 @@ mod address;
 mod adopt;
 mod archive;
 mod assets;
+mod blame;
 mod bundled;
 mod css;
 mod dom;
@@ -32,12 +33,17 @@ mod front;
 mod guard;
 #[doc(hidden)]
 pub mod hostile;
+pub(crate) mod json_place;
 mod layout;
+mod lint;
 mod markup;
+mod near;
+mod origin;
 mod outline;
 mod paint;
 mod schema;
 mod srgb;
+mod tags;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -203,7 +209,7 @@ impl Renderer {
                         profile: Profile::Plain,
                         attach_data: false,
                     };
-                    self.render_with(&template, &order)?;
+                    self.prove(&template, &order, true)?;
                 }
             }
             if bundle.name == address::NAME {
@@ -242,12 +248,26 @@ impl Renderer {
     }
 
     fn render_with(&self, template: &Template, order: &Order<'_>) -> Result<Rendered, RenderError> {
-        let title: String =
-            order.title.chars().filter(|character| !schema::is_unprintable(*character)).collect();
+        let title = schema::printable(order.title);
         let html = template.html(order.data, order.locale, &title)?;
-        let tree = Tree::parse(&html)?;
+        self.document(template, order, &title, (&html, false))
+    }
+
+    /// The document of this HTML; strictly it is also asked whether its author can
+    /// have meant it.
+    fn document(
+        &self,
+        template: &Template,
+        order: &Order<'_>,
+        title: &str,
+        (html, strict): (&str, bool),
+    ) -> Result<Rendered, RenderError> {
+        let tree = Tree::parse(html)?;
         template.sheet.check_size(tree.nodes.len())?;
         let styles = Styles::of(&tree, &template.sheet);
+        if strict {
+            lint::check(&tree, &styles)?;
+        }
         let mut layout = Layout::new(&template.fonts, &template.assets, &tree, &styles);
         let mut pages = lay_out(&mut layout, &template.sheet)?;
         let mut version = template.version.clone();
@@ -267,7 +287,7 @@ impl Renderer {
             if order.attach_data { serde_json::to_vec_pretty(order.data).ok() } else { None };
         let source = source.map(Zeroizing::new);
         let about = About {
-            title: &title,
+            title,
             language: order.locale.tag(),
             archive,
             attachment: source.as_ref().map(|bytes| ("data.json", bytes.as_slice())),

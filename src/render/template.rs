@@ -16,10 +16,6 @@ use std::{
     sync::Arc,
 };
 
-use html5gum::{
-    Span, Tokenizer,
-    emitters::callback::{CallbackEmitter, CallbackEvent},
-};
 use minijinja::{
     AutoEscape, Environment, UndefinedBehavior, context, syntax::SyntaxConfig, value::Serde,
 };
@@ -30,13 +26,15 @@ use zeroize::Zeroizing;
 use super::{
     address,
     assets::Assets,
+    blame,
     css::Sheet,
-    dom::{self, Tag},
     error::{At, RenderError},
     filters,
     font::{FontSet, FontSource},
     guard,
+    origin::Trace,
     schema::Schema,
+    tags,
 };
 use crate::domain::{
     document::{self, Kind},
@@ -73,6 +71,7 @@ pub(super) struct Template {
     pub(super) assets: Assets,
     schema: Schema,
     environment: Environment<'static>,
+    source: &'static str,
     kind: Option<Kind>,
 }
 
@@ -111,12 +110,13 @@ impl Template {
                         serde_json::from_slice(bytes).map_err(|error| not_json(file, &error))?;
                     samples.push(sample);
                 }
-                _ => {
-                    return Err(RenderError::template(
-                        file.clone(),
-                        "not a file of a template",
-                        None,
-                    ));
+                other => {
+                    let what = if other.ends_with('/') {
+                        "a folder: there are none in a template"
+                    } else {
+                        "not a file of a template"
+                    };
+                    return Err(RenderError::template(file.clone(), what, None));
                 }
             }
         }
@@ -124,7 +124,9 @@ impl Template {
             return Err(RenderError::template("sample.json", "missing", None));
         }
         let source = text(bundle, "template.html")?;
-        check_source(source)?;
+        tags::check(source)?;
+        // A template lives as long as the process, and there are a handful.
+        let source: &'static str = String::from(source).leak();
         let sheet = Sheet::parse(text(bundle, "style.css")?, &fonts.families())?;
         let fonts = own_fonts(bundle, &sheet, fonts)?;
         if name == address::NAME && !(assets.is_empty() && sheet.faces.is_empty()) {
@@ -140,6 +142,7 @@ impl Template {
             assets,
             schema,
             environment: environment(source)?,
+            source,
             kind: Kind::of(name),
         })
     }
@@ -151,6 +154,27 @@ impl Template {
         locale: Locale,
         title: &str,
     ) -> Result<Zeroizing<String>, RenderError> {
+        self.write(data, locale, title, None).map(|(html, _)| html)
+    }
+
+    /// The HTML of a document on trial, and where it comes from.
+    pub(super) fn traced(
+        &self,
+        data: &Value,
+        locale: Locale,
+        title: &str,
+    ) -> Result<(Zeroizing<String>, Trace), RenderError> {
+        let (html, trace) = self.write(data, locale, title, Some(Trace::of(self.source)))?;
+        Ok((html, trace.unwrap_or_else(|| Trace::of(self.source))))
+    }
+
+    fn write(
+        &self,
+        data: &Value,
+        locale: Locale,
+        title: &str,
+        trace: Option<Trace>,
+    ) -> Result<(Zeroizing<String>, Option<Trace>), RenderError> {
         self.schema.check(data)?;
         let reading = match (self.kind, data) {
             (Some(kind), Value::Object(data)) => document::read(kind, data)?,
@@ -166,17 +190,25 @@ impl Template {
         };
         let template =
             self.environment.get_template("template.html").map_err(|error| failed(&error))?;
-        let mut out = Bounded { bytes: Zeroizing::new(Vec::with_capacity(64 << 10)), full: false };
-        let written = template.render_captured_to(context, &mut out).map(|_| ());
+        let bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
+        let on_trial = trace.is_some();
+        let mut out = Bounded { bytes, full: false, trace };
+        let written = template.render_captured_to(context.clone(), &mut out).map(|_| ());
         if out.full {
             return Err(RenderError::TooLarge { max: MAX_HTML });
         }
-        written.map_err(|error| failed(&error))?;
+        written.map_err(|error| {
+            if on_trial {
+                blame::of(&error, self.source, &self.environment, &context, &self.schema)
+            } else {
+                failed(&error)
+            }
+        })?;
         let bytes = std::mem::take(&mut *out.bytes);
         // minijinja writes strings, so this cannot fail; if it did, nothing is printed.
         let html = String::from_utf8(bytes)
             .map_err(|_| RenderError::template("template.html", "not UTF-8", None))?;
-        Ok(Zeroizing::new(html))
+        Ok((Zeroizing::new(html), out.trace))
     }
 }
 
@@ -235,6 +267,8 @@ pub(super) fn not_json(file: &str, error: &serde_json::Error) -> RenderError {
 struct Bounded {
     bytes: Zeroizing<Vec<u8>>,
     full: bool,
+    /// On trial only.
+    trace: Option<Trace>,
 }
 
 impl Write for Bounded {
@@ -242,6 +276,9 @@ impl Write for Bounded {
         if self.bytes.len().saturating_add(data.len()) > MAX_HTML {
             self.full = true;
             return Err(io::Error::other("too much HTML"));
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.note(self.bytes.len(), data);
         }
         self.bytes.extend_from_slice(data);
         Ok(data.len())
@@ -275,89 +312,32 @@ fn hash(bundle: &TemplateBundle) -> String {
     data_encoding::HEXLOWER.encode(digest.get(..8).unwrap_or_default())
 }
 
-fn environment(source: &str) -> Result<Environment<'static>, RenderError> {
+fn environment(source: &'static str) -> Result<Environment<'static>, RenderError> {
     let mut environment = guard::environment();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    let syntax = syntax.map_err(|error| failed(&error))?;
+    let syntax = syntax()?;
     environment.set_syntax(syntax.clone());
     filters::install(&mut environment);
     guard::check(source, syntax, &environment)?;
-    // A template lives as long as the process, and there are a handful.
-    let source: &'static str = String::from(source).leak();
     environment.add_template("template.html", source).map_err(|error| failed(&error))?;
     Ok(environment)
+}
+
+/// Tags of minijinja that stand alone on a line leave no line behind.
+pub(super) fn syntax() -> Result<SyntaxConfig, RenderError> {
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    syntax.map_err(|error| failed(&error))
 }
 
 /// The kind and the line, never the detail: a detail may quote the data.
 pub(super) fn failed(error: &minijinja::Error) -> RenderError {
     let line = error.line().and_then(|line| u32::try_from(line).ok());
     let at = line.map(|line| At { line, column: 1 });
-    RenderError::template("template.html", error.kind().to_string(), at)
-}
-
-/// Checks the tags and attributes that stand in the source itself.
-fn check_source(source: &str) -> Result<(), RenderError> {
-    let html = without_expressions(source);
-    let mut failed = None;
-    let emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
-        let problem = match event {
-            CallbackEvent::OpenStartTag { name } | CallbackEvent::EndTag { name } => {
-                Tag::named(name).is_none().then_some(("unknown element", name))
-            }
-            CallbackEvent::AttributeName { name } => {
-                (!dom::is_attribute(name)).then_some(("unknown attribute", name))
-            }
-            CallbackEvent::AttributeValue { .. }
-            | CallbackEvent::CloseStartTag { .. }
-            | CallbackEvent::String { .. }
-            | CallbackEvent::Comment { .. }
-            | CallbackEvent::Doctype { .. }
-            | CallbackEvent::Error(_) => None,
-        };
-        if let (None, Some((what, name))) = (&failed, problem) {
-            let name = String::from_utf8_lossy(name).into_owned();
-            failed = Some((format!("{what} `{name}`"), span.start));
-        }
-        None::<std::convert::Infallible>
-    });
-    match Tokenizer::new_with_emitter(html.as_str(), emitter).finish() {
-        Ok(()) => {}
-        Err(never) => match never {},
-    }
-    match failed {
-        None => Ok(()),
-        Some((what, offset)) => {
-            Err(RenderError::template("template.html", what, Some(At::offset(&html, offset))))
-        }
-    }
-}
-
-/// The source with blanks in the place of all that minijinja replaces; lines and
-/// offsets stay.
-fn without_expressions(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    // One look for all three: each by itself would walk to the end every time.
-    let opens = |rest: &str| {
-        let mut pairs = rest.as_bytes().windows(2);
-        pairs.position(|pair| matches!(pair, [b'{', b'{' | b'%' | b'#']))
+    let what = match filters::wrong(error) {
+        Some(what) => what.to_owned(),
+        None => error.kind().to_string(),
     };
-    while let Some(start) = opens(rest) {
-        let (before, from) = rest.split_at(start);
-        out.push_str(before);
-        let close = match from.as_bytes().get(1) {
-            Some(b'{') => "}}",
-            Some(b'%') => "%}",
-            _ => "#}",
-        };
-        let end = from.find(close).map_or(from.len(), |end| end.saturating_add(2));
-        let (blanked, after) = from.split_at(end);
-        out.extend(blanked.chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }));
-        rest = after;
-    }
-    out.push_str(rest);
-    out
+    RenderError::template("template.html", what, at)
 }

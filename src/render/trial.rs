@@ -7,7 +7,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Order, Profile, RenderError, Rendered, Renderer, TemplateBundle, font, template::Template,
+    Order, Profile, RenderError, Rendered, Renderer, TemplateBundle, css::Sheet, font, schema,
+    template::Template,
 };
 use crate::domain::locale::Locale;
 
@@ -39,6 +40,28 @@ impl Renderer {
     pub fn try_out(&self, bundle: &TemplateBundle) -> Result<Trial<'_>, RenderError> {
         Ok(Trial { renderer: self, template: Template::compile(bundle, &self.fonts)? })
     }
+
+    /// Everything in the stylesheet of a bundle that is not understood; at most
+    /// twenty places.
+    pub fn style_errors(&self, bundle: &TemplateBundle) -> Vec<RenderError> {
+        let css = bundle.files.iter().find(|(file, _)| file == "style.css");
+        let css = css.and_then(|(_, bytes)| str::from_utf8(bytes).ok()).unwrap_or_default();
+        Sheet::faults(css, &self.fonts.families())
+    }
+
+    /// Makes a document as for a job, but an error names the place in the template and
+    /// not in the HTML that it wrote; strictly also what would look wrong.
+    pub(super) fn prove(
+        &self,
+        template: &Template,
+        order: &Order<'_>,
+        strict: bool,
+    ) -> Result<Rendered, RenderError> {
+        let title = schema::printable(order.title);
+        let (html, trace) = template.traced(order.data, order.locale, &title)?;
+        let made = self.document(template, order, &title, (&html, strict));
+        made.map_err(|error| trace.explain(error, &html))
+    }
 }
 
 impl Trial<'_> {
@@ -63,7 +86,13 @@ impl Trial<'_> {
             profile: Profile::Plain,
             attach_data: false,
         };
-        self.renderer.render_with(&self.template, &order)
+        self.renderer.prove(&self.template, &order, true)
+    }
+
+    /// Makes a document of an order, whose template is this one whatever it says, and
+    /// refuses no more than the office does.
+    pub fn make(&self, order: &Order<'_>) -> Result<Rendered, RenderError> {
+        self.renderer.prove(&self.template, order, false)
     }
 
     /// The HTML of a document for a browser, which finds the stylesheets

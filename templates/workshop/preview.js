@@ -115,6 +115,7 @@ async function stage() {
   at("pages").hidden = !made || shown.viewer !== "pages";
   at("viewer").hidden = !made || shown.viewer !== "viewer";
   at("open").hidden = !made;
+  at("written").href = `written.html${query()}`;
   if (!made) return;
   const file = `document.pdf${query()}`;
   at("open").href = file;

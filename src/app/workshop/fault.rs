@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::place;
-use crate::render::{RenderError, TemplateBundle};
+use crate::render::{RenderError, TemplateBundle, json_place as place};
 
 /// Characters of a line that are shown around the fault.
 const EXCERPT: usize = 100;
@@ -146,12 +145,13 @@ impl Fault {
 
 /// The file, the words, the line and the column.
 fn parts(error: &RenderError) -> (Option<String>, String, Option<u32>, Option<u32>) {
-    let RenderError::TemplateFailed { file, what, at } = error else {
+    let RenderError::TemplateFailed { file, what, at, .. } = error else {
         return (None, error.to_string(), None, None);
     };
     // What the template wrote is nowhere to be looked at, but it comes from there.
     let (file, what) = match &**file {
         "HTML" => ("template.html", format!("in the HTML that it writes: {what}")),
+        folder if folder.ends_with('/') => (folder.trim_end_matches('/'), what.clone()),
         file => (file, what.clone()),
     };
     (Some(file.to_owned()), what, at.map(|at| at.line), at.map(|at| at.column))

@@ -11,6 +11,7 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -22,7 +23,6 @@ use crate::{
 };
 
 pub mod fault;
-mod place;
 pub mod preview;
 mod watch;
 mod web;
@@ -128,7 +128,15 @@ pub fn read_folder(folder: &Path, name: String) -> anyhow::Result<TemplateBundle
         let entry = entry.with_context(reading)?;
         let file = entry.file_name().to_string_lossy().into_owned();
         let beside = file.starts_with('.') || file.ends_with('~') || file.starts_with("golden.");
-        if beside || !entry.path().is_file() {
+        if beside {
+            continue;
+        }
+        if entry.path().is_dir() {
+            // A name that no file has: the template is refused by it.
+            files.push((format!("{file}/"), Vec::new()));
+            continue;
+        }
+        if !entry.path().is_file() {
             continue;
         }
         anyhow::ensure!(
@@ -159,6 +167,8 @@ pub struct Proof {
     pub locale: Locale,
     /// The document, or why there is none.
     pub result: Result<Rendered, Fault>,
+    /// The HTML that the template wrote, also if it is wrong.
+    pub html: Option<Arc<str>>,
 }
 
 /// What a check came to.
@@ -168,6 +178,8 @@ pub struct Findings {
     pub version: Option<String>,
     /// What is wrong with the template itself; then nothing was rendered.
     pub broken: Option<Fault>,
+    /// What else is wrong with its stylesheet.
+    pub also: Vec<Fault>,
     /// Every sample in every language.
     pub proofs: Vec<Proof>,
 }
@@ -176,7 +188,7 @@ impl Findings {
     /// Everything that is wrong; what is the same in every language, once.
     pub fn faults(&self) -> Vec<&Fault> {
         let proofs = self.proofs.iter().filter_map(|proof| proof.result.as_ref().err());
-        let mut faults: Vec<&Fault> = self.broken.iter().chain(proofs).collect();
+        let mut faults: Vec<&Fault> = self.broken.iter().chain(&self.also).chain(proofs).collect();
         faults.dedup();
         faults
     }
@@ -192,8 +204,14 @@ pub fn check(
     let trial = match renderer.try_out(bundle) {
         Ok(trial) => trial,
         Err(error) => {
-            let broken = Some(Fault::of_template(&error, bundle));
-            return Findings { broken, ..Findings::default() };
+            let broken = Fault::of_template(&error, bundle);
+            let mut also = Vec::new();
+            if broken.file.as_deref() == Some("style.css") {
+                let others = renderer.style_errors(bundle);
+                let others = others.iter().map(|error| Fault::of_template(error, bundle));
+                also.extend(others.filter(|other| *other != broken));
+            }
+            return Findings { broken: Some(broken), also, ..Findings::default() };
         }
     };
     let mut samples: Vec<_> = bundle.files.iter().filter(|(file, _)| is_sample(file)).collect();
@@ -210,13 +228,13 @@ pub fn check(
         });
         name_languages(&mut results);
         let results = LOCALES.into_iter().zip(results);
-        proofs.extend(results.map(|(locale, result)| Proof {
-            sample: sample.clone(),
-            locale,
-            result,
+        proofs.extend(results.map(|(locale, result)| {
+            let html = data.as_ref().ok().and_then(|data| trial.html(data, locale, "").ok());
+            let html = html.map(|html| Arc::from(html.as_str()));
+            Proof { sample: sample.clone(), locale, result, html }
         }));
     }
-    Findings { version: Some(trial.version().to_owned()), broken: None, proofs }
+    Findings { version: Some(trial.version().to_owned()), proofs, ..Findings::default() }
 }
 
 /// Says in which language something is wrong, where that makes a difference.

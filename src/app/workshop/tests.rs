@@ -64,6 +64,45 @@ fn a_fault_has_its_file_line_and_column() {
 }
 
 #[test]
+fn every_fault_of_a_stylesheet_is_found_in_one_go() {
+    let dir = letter();
+    let folder = dir.path().join("letter-acme");
+    fs::write(folder.join("style.css"), "p { colr: red }\n.a + .b { width: 6vw }\n").unwrap();
+    let found = findings(&folder);
+    let places: Vec<_> = found.faults().iter().map(|fault| (fault.line, fault.column)).collect();
+    let expected = [(1, 5), (2, 1), (2, 11)].map(|(line, column)| (Some(line), Some(column)));
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn wrong_html_is_shown_in_the_template_and_its_html_can_be_read() {
+    let dir = letter();
+    let folder = dir.path().join("letter-acme");
+    let file = folder.join("template.html");
+    edit(&file, "</body>", "<div class=\"late\">x\n</body>");
+    let found = findings(&folder);
+    let fault = found.faults()[0];
+    assert_eq!(fault.file.as_deref(), Some("template.html"));
+    let line = fs::read_to_string(&file).unwrap().lines().position(|line| line.contains("late"));
+    assert!(fault.what.contains(&format!("`div.late` of line {}", line.unwrap() + 1)), "{fault}");
+    assert!(fault.excerpt.as_ref().unwrap().text.contains("</body>"), "{fault:?}");
+    assert!(found.proofs.iter().all(|proof| proof.html.as_ref().unwrap().contains("late")));
+}
+
+#[test]
+fn a_folder_within_a_template_is_refused() {
+    let dir = letter();
+    let folder = dir.path().join("letter-acme");
+    fs::create_dir(folder.join("img")).unwrap();
+    let found = findings(&folder);
+    let fault = found.broken.unwrap();
+    assert_eq!(
+        (fault.file.as_deref(), &*fault.what),
+        (Some("img"), "a folder: there are none in a template")
+    );
+}
+
+#[test]
 fn a_sample_says_where_it_is_wrong() {
     let dir = letter();
     let folder = dir.path().join("letter-acme");
@@ -146,6 +185,10 @@ async fn the_preview_follows_what_is_saved_and_keeps_the_last_good_document() {
     fs::write(folder.join("style.css"), ".half { color").unwrap();
     let broken = news(&client, &url, first["revision"].as_u64().unwrap()).await;
     assert_eq!(broken["faults"][0]["file"], "style.css", "{broken}");
+    let html = format!("{url}written.html?sample=sample.json&locale=ja");
+    let html = client.get(html).send().await.unwrap();
+    assert_eq!(html.headers()["content-type"], "text/plain; charset=utf-8", "to be read");
+    assert!(html.text().await.unwrap().contains("<body"), "what the template writes");
     let kept = client.get(&pdf).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(kept, good, "the last good document stays");
 
@@ -170,7 +213,9 @@ async fn the_preview_answers_nobody_else() {
     let foreign = client.get(&url).header("host", "evil.example").send().await.unwrap();
     assert_eq!(foreign.status(), 404, "another name for this address");
     let base = url.trim_end_matches('/').rsplit_once('/').unwrap().0;
-    for path in ["", "state?seen=0", "document.pdf?sample=sample.json&locale=ja", "pages/1"] {
+    for path in
+        ["", "state?seen=0", "document.pdf?sample=sample.json&locale=ja", "written.html", "pages/1"]
+    {
         let guessed = format!("{base}/{}/{path}", "0".repeat(32));
         let answer = client.get(guessed).send().await.unwrap();
         assert_eq!(answer.status(), 404, "a guessed token: {path}");

@@ -54,6 +54,8 @@ pub(super) struct View {
     pub(super) faults: Vec<Fault>,
     /// The samples that there are now.
     pub(super) samples: Vec<String>,
+    /// What the template writes for each now.
+    pub(super) written: BTreeMap<Key, Arc<str>>,
     /// The last good document of each.
     pub(super) good: BTreeMap<Key, Good>,
     /// How long checking and rendering everything took.
@@ -103,8 +105,10 @@ impl Board {
 impl View {
     fn take(&mut self, findings: Findings) {
         let mut samples: Vec<String> = Vec::new();
+        self.written.clear();
         for proof in findings.proofs {
             let key = (proof.sample.clone(), proof.locale.tag());
+            self.written.extend(proof.html.map(|html| (key.clone(), html)));
             if !samples.contains(&proof.sample) {
                 samples.push(proof.sample);
             }

@@ -66,6 +66,7 @@ pub(super) fn router(desk: Desk) -> anyhow::Result<Router> {
         .route("/{token}/", get(async move |desk: State<Desk>| show(&desk, &page)))
         .route("/{token}/state", get(state))
         .route("/{token}/document.pdf", get(document))
+        .route("/{token}/written.html", get(written))
         .route("/{token}/pages/{number}", get(drawn))
         .layer(middleware::from_fn_with_state(desk.clone(), guard));
     Ok(guarded.with_state(desk))
@@ -169,6 +170,16 @@ async fn document(State(desk): State<Desk>, Query(which): Query<Which>) -> Respo
         (header::CONTENT_DISPOSITION, "inline; filename=\"preview.pdf\""),
     ];
     (head, good.pdf.to_vec()).into_response()
+}
+
+/// The HTML behind a document, to be read: also where it is wrong.
+async fn written(State(desk): State<Desk>, Query(which): Query<Which>) -> Response {
+    let view = desk.board.view();
+    match view.written.get(&(which.sample, which.locale.tag())) {
+        Some(html) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], html.to_string())
+            .into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// A page as an image, drawn by poppler where it is installed. The document goes

@@ -24,6 +24,9 @@ pub enum Coin {
 }
 
 impl Coin {
+    /// The codes of all currencies.
+    pub const CODES: [&str; 3] = ["JPY", "EUR", "USD"];
+
     /// The three letters of ISO 4217.
     pub const fn code(self) -> &'static str {
         match self {

@@ -58,6 +58,10 @@ impl Assets {
         if bytes.len() > MAX_PICTURE {
             return Err(bad("larger than 2 MiB"));
         }
+        let svg = matches!(file.rsplit_once('.'), Some((_, "svg")));
+        if let Some((what, at)) = svg.then(|| svg::dropped(bytes)).flatten() {
+            return Err(RenderError::template(file.to_owned(), what, Some(at)));
+        }
         let picture = match file.rsplit_once('.') {
             Some((_, "png")) => png(bytes),
             Some((_, "svg")) => svg::read(bytes),

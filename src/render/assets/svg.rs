@@ -1,7 +1,10 @@
 //! SVG: shapes and paths in plain colours become drawing operators. `usvg`
 //! reads the file and turns every shape into a path.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use lopdf::dictionary;
 use usvg::{
@@ -10,6 +13,10 @@ use usvg::{
 };
 
 use super::Picture;
+use crate::render::{error::At, near};
+
+/// The namespace of SVG.
+const SVG: &str = "http://www.w3.org/2000/svg";
 
 /// The most operators of one picture.
 const MAX_OPERATORS: usize = 200_000;
@@ -53,6 +60,89 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture, String> {
     };
     let stream = super::packed(form, drawing.out.as_bytes())?;
     Ok(Picture { width: width * 0.75, height: height * 0.75, stream, mask: None })
+}
+
+/// What a picture may consist of, and what drawing programs leave in it.
+const ELEMENTS: [&str; 23] = [
+    "a",
+    "circle",
+    "defs",
+    "desc",
+    "ellipse",
+    "foreignObject",
+    "g",
+    "line",
+    "linearGradient",
+    "metadata",
+    "path",
+    "polygon",
+    "polyline",
+    "radialGradient",
+    "rect",
+    "stop",
+    "style",
+    "svg",
+    "switch",
+    "symbol",
+    "title",
+    "use",
+    "view",
+];
+
+/// The first thing in a picture that would be left out without a word, and its
+/// place. `usvg` drops what it does not know and references that lead nowhere.
+pub(super) fn dropped(bytes: &[u8]) -> Option<(String, At)> {
+    let text = str::from_utf8(bytes).ok()?;
+    let parsing = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let xml = XmlDocument::parse_with_options(text, parsing).ok()?;
+    let ids: HashSet<&str> = xml.descendants().filter_map(|node| node.attribute("id")).collect();
+    // Editors keep notes of their own in other namespaces.
+    let ours = |node: &Node<'_, '_>| node.tag_name().namespace().is_none_or(|one| one == SVG);
+    xml.descendants().filter(|node| node.is_element() && ours(node)).find_map(|node| {
+        let what = lost(&node, &ids)?;
+        let at = xml.text_pos_at(node.range().start);
+        Some((what, At { line: at.row, column: at.col }))
+    })
+}
+
+fn lost(node: &Node<'_, '_>, ids: &HashSet<&str>) -> Option<String> {
+    let name = node.tag_name().name();
+    match name {
+        "text" | "tspan" | "textPath" => {
+            return Some("an SVG picture has no text; make it paths".to_owned());
+        }
+        "image" => {
+            return Some("an SVG picture has no `image` in it: nothing is fetched".to_owned());
+        }
+        "foreignObject" if node.parent().is_none_or(|one| one.tag_name().name() != "switch") => {}
+        _ if ELEMENTS.contains(&name) => {
+            let links = node.attributes().filter(|one| one.name() == "href" && name == "use");
+            let mut links = links.map(|one| one.value().trim().strip_prefix('#'));
+            if links.any(|id| id.is_none_or(|id| !ids.contains(id))) {
+                return Some("`use` names no part of the picture".to_owned());
+            }
+            let values = node.attributes().map(|one| one.value());
+            let styles = (name == "style").then(|| node.text()).flatten();
+            let mut urls = values.chain(styles).flat_map(urls);
+            let unknown = urls.find(|id| !ids.contains(id));
+            return unknown.map(|id| {
+                format!("{} names no part of the picture", near::quote(&format!("url(#{id})")))
+            });
+        }
+        // Refused by name when the picture is read.
+        "marker" | "pattern" | "filter" | "mask" | "clipPath" => return None,
+        _ => {}
+    }
+    Some(format!("an SVG picture has no {}", near::quote(&format!("<{name}>"))))
+}
+
+/// What `url(#id)` names; of an address all of it, which is no id.
+fn urls(value: &str) -> impl Iterator<Item = &str> {
+    value.split("url(").skip(1).map(|rest| {
+        let inside = rest.split(')').next().unwrap_or_default().trim();
+        let inside = inside.trim_matches(['"', '\'']);
+        inside.strip_prefix('#').unwrap_or(inside)
+    })
 }
 
 /// Refuses what would grow when it is resolved: `use` within `use` doubles with
@@ -278,6 +368,28 @@ mod tests {
         for inner in cases {
             assert!(read(svg(inner).as_bytes()).is_err(), "{inner}");
         }
+        for (inner, says) in [
+            ("<text x='1' y='3'>ACME</text>", "no text"),
+            ("<g><text><tspan>ACME</tspan></text></g>", "no text"),
+            ("<rect width='1' height='1' fill='url(#g)'/>", "`url(#g)`"),
+            ("<rect width='1' height='1' style='fill:url(#g) red'/>", "`url(#g)`"),
+            ("<style>rect { fill: url('#g') }</style><rect width='1' height='1'/>", "`url(#g)`"),
+            ("<rect width='1' height='1' fill='url(x.svg#g)'/>", "`url(#x.svg#g)`"),
+            ("<use xlink:href='#g'/>", "`use`"),
+            ("<use xlink:href='x.svg#g'/>", "`use`"),
+            ("<image xlink:href='data:image/png;base64,AA' width='4' height='4'/>", "`image`"),
+            ("<rct width='1' height='1'/>", "`<rct>`"),
+            ("<script>1</script>", "`<script>`"),
+            ("<animate attributeName='x'/>", "`<animate>`"),
+        ] {
+            let whole = format!("<g>\n{inner}</g>");
+            let (what, at) = dropped(svg(&whole).as_bytes()).unwrap_or_else(|| panic!("{inner}"));
+            assert!(what.contains(says) && at.line == 2, "{inner}: {what} at {at}");
+        }
+        let notes = "<title>t</title><metadata><x:y xmlns:x='urn:x'/></metadata><x:z xmlns:x='urn:x'/>\
+                     <defs><path id='p' d='M0 0h1v1z'/></defs><use xlink:href='#p'/>\
+                     <switch><foreignObject/><g/></switch>";
+        assert!(dropped(svg(notes).as_bytes()).is_none(), "what drawing programs write");
         let outside = svg("<image xlink:href='file:///etc/passwd' width='4' height='4'/>");
         assert!(read(outside.as_bytes()).map_or(true, |picture| picture.mask.is_none()), "no file");
     }

@@ -2,7 +2,7 @@
 
 use cssparser::{Parser, Token};
 
-use super::parse::{Fail, Variables, each_declaration, fail, located, nested, place};
+use super::parse::{Fail, Reader, each_declaration, fail, located, nested, place, skip_to_block};
 use crate::render::error::RenderError;
 
 /// One face of a family that the template brings.
@@ -15,29 +15,37 @@ pub(in crate::render) struct FontFace {
 }
 
 /// Reads what follows `@font-face`.
-pub(super) fn rule(input: &mut Parser<'_>, variables: &Variables) -> Result<FontFace, RenderError> {
+pub(super) fn rule(input: &mut Parser<'_>, reader: &Reader) -> Result<FontFace, RenderError> {
     let at = place(input);
-    input.expect_curly_bracket_block().map_err(|_| located(Fail("@font-face"), at))?;
+    if input.expect_curly_bracket_block().is_err() {
+        skip_to_block(input);
+        reader.note(located(Fail::of("a block `{ … }` is expected after @font-face"), at));
+    }
     let mut face = FontFace { family: String::new(), file: String::new(), bold: false };
     nested(input, |input| {
-        each_declaration(input, variables, |name, input| {
+        each_declaration(input, reader, |name, input| {
             match name {
                 "font-family" => {
                     let family = input.expect_ident_or_string();
                     family
-                        .map_err(|_| Fail("a family is expected"))?
+                        .map_err(|_| Fail::of("a family is expected"))?
                         .as_ref()
                         .clone_into(&mut face.family);
                 }
                 "font-weight" => face.bold = super::property::weight(input)?,
                 "src" => face.file = file(input)?,
-                _ => return fail("unknown property"),
+                _ => {
+                    return fail(
+                        "unknown property in @font-face; `font-family`, `font-weight` and `src` \
+                         are known",
+                    );
+                }
             }
             Ok(())
         })
     })?;
     if face.family.is_empty() || face.file.is_empty() {
-        return Err(located(Fail("@font-face: font-family and src are expected"), at));
+        return Err(located(Fail::of("@font-face: font-family and src are expected"), at));
     }
     Ok(face)
 }
@@ -52,15 +60,15 @@ pub(super) fn file(input: &mut Parser<'_>) -> Result<String, Fail> {
                 input.expect_string()?.as_ref().clone_into(&mut name);
                 Ok(())
             });
-            parsed.map_err(|_| Fail("a file is expected"))?;
+            parsed.map_err(|_| Fail::of("a file is expected"))?;
             name
         }
-        Ok(_) | Err(_) => return fail("url() with a file of the bundle is expected"),
+        Ok(_) | Err(_) => return fail("url() with a file of the folder is expected"),
     };
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if plain && !name.starts_with('.') {
         Ok(name)
     } else {
-        fail("only files of the bundle: no folder, no address")
+        fail("only files of the template's folder: no folder, no address")
     }
 }

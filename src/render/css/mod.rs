@@ -15,10 +15,13 @@
     reason = "layout code: arena numbers that this module hands out itself, and tokens of which it knows a few"
 )]
 
+mod border;
 pub(super) mod cascade;
 mod declaration;
 pub(super) mod face;
 mod index;
+pub(super) mod margin_box;
+pub(super) mod names;
 pub(super) mod page;
 mod parse;
 mod property;
@@ -27,8 +30,10 @@ pub(super) mod style;
 #[cfg(test)]
 mod tests;
 pub(super) mod value;
+mod variables;
 
-pub(super) use page::{Content, PageRule, PageRules, Paper};
+pub(super) use margin_box::Content;
+pub(super) use page::{PageRule, PageRules, Paper};
 pub(super) use selector::{Selector, Subject};
 
 use super::error::RenderError;
@@ -68,14 +73,26 @@ impl Sheet {
     /// Reads a stylesheet that may use these families; the error names the first
     /// place that is not understood.
     pub(super) fn parse(css: &str, families: &[String]) -> Result<Self, RenderError> {
+        let (sheet, faults) = Self::read(css, families);
+        faults.into_iter().next().map_or(Ok(sheet), Err)
+    }
+
+    /// Every place of a stylesheet that is not understood; at most twenty.
+    pub(super) fn faults(css: &str, families: &[String]) -> Vec<RenderError> {
+        Self::read(css, families).1
+    }
+
+    fn read(css: &str, families: &[String]) -> (Self, Vec<RenderError>) {
         let mut sheet = Self { families: families.to_vec(), ..Self::default() };
-        parse::sheet(css, &mut sheet)?;
-        sheet.pages.check()?;
+        let mut faults = parse::sheet(css, &mut sheet);
+        if faults.is_empty() {
+            faults.extend(sheet.pages.check().err());
+        }
         // Stable: of two rules with the same specificity the later one wins.
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
         sheet.index = index::Index::of(&sheet.rules);
         sheet.counts_children = sheet.rules.iter().any(|rule| rule.selector.counts_children());
-        Ok(sheet)
+        (sheet, faults)
     }
 
     /// The rules for an element, least specific first; `above` yields its ancestors,

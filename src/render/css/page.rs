@@ -3,11 +3,12 @@
 use cssparser::{Parser, Token};
 
 use super::{
-    parse::{Fail, Variables, each_declaration, fail, located, nested, place},
+    margin_box::{MarginBox, margin_box, slot, unknown_slot},
+    parse::{Fail, Reader, each_declaration, fail, located, nested, place, skip_to_block},
     property::four,
-    value::{Length, Rgb, color, length, signed_length},
+    value::{Length, length, signed_length},
 };
-use crate::render::error::RenderError;
+use crate::render::{error::RenderError, near};
 
 /// Points in a millimetre.
 const MM: f32 = 72.0 / 25.4;
@@ -26,35 +27,6 @@ const SIZES: [(&str, f32, f32); 8] = [
 const SIDES: std::ops::RangeInclusive<f32> = 50.0 * MM..=1_200.0 * MM;
 /// What must be left within the margins, in points.
 const LEAST: f32 = 72.0;
-
-/// Where a margin box stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) struct Slot {
-    /// In the upper margin, or in the lower one.
-    pub(in crate::render) top: bool,
-    /// 0 at the left, 1 in the middle, 2 at the right.
-    pub(in crate::render) column: u8,
-}
-
-/// A piece of `content`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::render) enum Content {
-    Text(String),
-    Page,
-    Pages,
-    Named(String),
-}
-
-/// A line in the margin of every page.
-#[derive(Clone, Debug)]
-pub(in crate::render) struct MarginBox {
-    pub(in crate::render) slot: Slot,
-    pub(in crate::render) content: Vec<Content>,
-    /// In points.
-    pub(in crate::render) size: f32,
-    pub(in crate::render) bold: bool,
-    pub(in crate::render) color: Rgb,
-}
 
 /// One kind of sheet, in points.
 #[derive(Clone, Debug)]
@@ -175,7 +147,7 @@ impl PageRules {
 /// Reads what follows `@page`.
 pub(super) fn rule(
     input: &mut Parser<'_>,
-    variables: &Variables,
+    reader: &Reader,
     rules: &mut PageRules,
 ) -> Result<(), RenderError> {
     let at = place(input);
@@ -186,25 +158,30 @@ pub(super) fn rule(
                 block.name = Some(name.to_string());
             }
             Ok(Token::Colon) if !block.first => {
-                let first = input.expect_ident_matching("first");
-                first.map_err(|_| located(Fail("the only pseudo-class of @page is :first"), at))?;
+                if input.expect_ident_matching("first").is_err() {
+                    let what = "the only pseudo-class of @page is `:first`";
+                    reader.note(located(Fail::of(what), at));
+                    skip_to_block(input);
+                    break;
+                }
                 block.first = true;
             }
             Ok(Token::CurlyBracketBlock) => break,
-            Ok(_) | Err(_) => return Err(located(Fail("@page"), at)),
+            Ok(_) | Err(_) => {
+                let what = "@page takes a name, `:first` or both, and a block `{ … }`";
+                reader.note(located(Fail::of(what), at));
+                skip_to_block(input);
+                break;
+            }
         }
     }
-    nested(input, |input| body(input, variables, &mut block))?;
+    nested(input, |input| body(input, reader, &mut block))?;
     rules.0.push(block);
     Ok(())
 }
 
 /// Reads the block of an `@page` rule.
-fn body(
-    input: &mut Parser<'_>,
-    variables: &Variables,
-    page: &mut Block,
-) -> Result<(), RenderError> {
+fn body(input: &mut Parser<'_>, reader: &Reader, page: &mut Block) -> Result<(), RenderError> {
     loop {
         input.skip_whitespace();
         let at = place(input);
@@ -212,16 +189,19 @@ fn body(
         match input.next().cloned() {
             Err(_) => return Ok(()),
             Ok(Token::AtKeyword(name)) => {
-                let slot = slot(&name).ok_or_else(|| located(Fail("unknown margin box"), at))?;
                 input
                     .expect_curly_bracket_block()
-                    .map_err(|_| located(Fail("a block is expected"), at))?;
-                let margin_box = nested(input, |input| margin_box(input, variables, slot))?;
+                    .map_err(|_| located(Fail::of("a block `{ … }` is expected"), at))?;
+                let Some(slot) = slot(&name) else {
+                    reader.note(located(unknown_slot(&name), at));
+                    continue;
+                };
+                let margin_box = nested(input, |input| margin_box(input, reader, slot))?;
                 page.boxes.push(margin_box);
             }
             Ok(_) => {
                 input.reset(&state);
-                one_declaration(input, variables, page)?;
+                one_declaration(input, reader, page)?;
             }
         }
     }
@@ -230,20 +210,19 @@ fn body(
 /// Reads the declarations up to the next margin box.
 fn one_declaration(
     input: &mut Parser<'_>,
-    variables: &Variables,
+    reader: &Reader,
     page: &mut Block,
 ) -> Result<(), RenderError> {
     let at = place(input);
     let mut outcome = Ok(());
     let parsed: Result<(), cssparser::ParseError<()>> =
         input.parse_until_after(cssparser::Delimiter::Semicolon, |input| {
-            outcome =
-                each_declaration(input, variables, |name, input| declaration(name, input, page));
+            outcome = each_declaration(input, reader, |name, input| declaration(name, input, page));
             while input.next().is_ok() {}
             Ok(())
         });
     if parsed.is_err() {
-        return Err(located(Fail("malformed @page"), at));
+        return Err(located(Fail::of("malformed @page"), at));
     }
     outcome
 }
@@ -272,7 +251,11 @@ fn declaration(name: &str, input: &mut Parser<'_>, page: &mut Block) -> Result<(
                 }
             }
         }
-        _ => return fail("unknown property"),
+        _ => {
+            let known = "size margin margin-top margin-right margin-bottom margin-left";
+            let hint = near::meant(name, known.split(' '));
+            return fail(format!("unknown property in @page{hint}"));
+        }
     }
     Ok(())
 }
@@ -297,7 +280,14 @@ fn size(input: &mut Parser<'_>) -> Result<(f32, f32), Fail> {
                 "portrait" => turned = Some(false),
                 word => {
                     let known = SIZES.iter().find(|(name, ..)| *name == word);
-                    let known = known.ok_or(Fail("unknown size of paper"))?;
+                    let Some(known) = known else {
+                        let names = SIZES.map(|(name, ..)| name);
+                        return fail(format!(
+                            "unknown size of paper {}{}",
+                            near::quote(word),
+                            near::expected(word, &names)
+                        ));
+                    };
                     sheet = Some((known.1, known.2));
                 }
             },
@@ -310,69 +300,4 @@ fn size(input: &mut Parser<'_>) -> Result<(f32, f32), Fail> {
         Some(false) => (width.min(height), width.max(height)),
         None => (width, height),
     })
-}
-
-fn slot(name: &str) -> Option<Slot> {
-    let (row, column) = name.split_once('-')?;
-    let top = match row {
-        "top" => true,
-        "bottom" => false,
-        _ => return None,
-    };
-    let column = ["left", "center", "right"].iter().position(|known| *known == column)?;
-    Some(Slot { top, column: u8::try_from(column).ok()? })
-}
-
-fn margin_box(
-    input: &mut Parser<'_>,
-    variables: &Variables,
-    slot: Slot,
-) -> Result<MarginBox, RenderError> {
-    let mut out =
-        MarginBox { slot, content: Vec::new(), size: 7.0, bold: false, color: Rgb(0, 0, 0) };
-    each_declaration(input, variables, |name, input| {
-        match name {
-            "content" => out.content = content(input)?,
-            "font-size" => match length(input)? {
-                Length::Points(points) => out.size = points,
-                Length::Em(_) | Length::Rem(_) | Length::Percent(_) => {
-                    return fail("an absolute length is expected");
-                }
-            },
-            "font-weight" => out.bold = super::property::weight(input)?,
-            "color" => out.color = color(input)?,
-            _ => return fail("unknown property"),
-        }
-        Ok(())
-    })?;
-    Ok(out)
-}
-
-fn content(input: &mut Parser<'_>) -> Result<Vec<Content>, Fail> {
-    let mut out = Vec::new();
-    if input.try_parse(|input| input.expect_ident_matching("none")).is_ok() {
-        return Ok(out);
-    }
-    while !input.is_exhausted() {
-        out.push(match input.next().cloned() {
-            Ok(Token::QuotedString(text)) => Content::Text(text.to_string()),
-            Ok(Token::Function(function)) => {
-                let mut name = String::new();
-                let parsed: Result<(), cssparser::ParseError<()>> =
-                    input.parse_nested_block(|input| {
-                        input.expect_ident()?.as_ref().clone_into(&mut name);
-                        Ok(())
-                    });
-                parsed.map_err(|_| Fail("a name is expected"))?;
-                match (function.as_ref(), name.as_str()) {
-                    ("counter", "page") => Content::Page,
-                    ("counter", "pages") => Content::Pages,
-                    ("string", _) => Content::Named(name),
-                    _ => return fail("unknown function"),
-                }
-            }
-            Ok(_) | Err(_) => return fail("text, counter() or string() is expected"),
-        });
-    }
-    Ok(out)
 }

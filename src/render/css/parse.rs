@@ -1,23 +1,36 @@
 //! Reads a stylesheet: rules, declarations and `@page`.
+//!
+//! What is not understood is noted with its place, and reading goes on behind it, so
+//! that an author learns of several faults at once.
 
-use std::sync::Arc;
+use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
 use cssparser::{Delimiter, ParseError, Parser, Token};
 
-use super::{Rule, Selector, Sheet, declaration::Declaration, face, page, property::declaration};
-use crate::render::error::{At, RenderError};
+use super::{
+    Rule, Selector, Sheet, declaration::Declaration, face, page, property::declaration,
+    variables::Variables,
+};
+use crate::render::{
+    error::{At, RenderError},
+    near,
+};
 
-/// The most bytes of a value after `var()`.
-const MAX_VALUE: usize = 4_096;
-/// The most custom properties.
-const MAX_VARIABLES: usize = 1_000;
+/// The most faults of one stylesheet that are noted.
+const MAX_FAULTS: usize = 20;
 
 /// What was not understood.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Fail(pub(super) &'static str);
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fail(pub(super) Cow<'static, str>);
 
-pub(super) fn fail<T>(what: &'static str) -> Result<T, Fail> {
-    Err(Fail(what))
+impl Fail {
+    pub(super) const fn of(what: &'static str) -> Self {
+        Self(Cow::Borrowed(what))
+    }
+}
+
+pub(super) fn fail<T>(what: impl Into<Cow<'static, str>>) -> Result<T, Fail> {
+    Err(Fail(what.into()))
 }
 
 /// The same with the place it happened at.
@@ -25,6 +38,26 @@ type Located<T> = Result<T, RenderError>;
 
 pub(super) fn located(fail: Fail, at: At) -> RenderError {
     RenderError::template("style.css", fail.0, Some(at))
+}
+
+/// What all parts of a stylesheet are read with.
+pub(super) struct Reader {
+    variables: Variables,
+    faults: RefCell<Vec<RenderError>>,
+}
+
+impl Reader {
+    /// Keeps a fault; reading goes on.
+    pub(super) fn note(&self, fault: RenderError) {
+        let mut faults = self.faults.borrow_mut();
+        if faults.len() < MAX_FAULTS {
+            faults.push(fault);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.faults.borrow().len() >= MAX_FAULTS
+    }
 }
 
 /// Runs a reader inside of a block and brings its own error out.
@@ -43,7 +76,7 @@ pub(super) fn nested<'i, T>(
     match (outcome, parsed) {
         (Some(outcome), Ok(())) => outcome,
         (Some(Err(error)), Err(_)) => Err(error),
-        (_, _) => Err(located(Fail("malformed block"), at)),
+        (_, _) => Err(located(Fail::of("malformed block"), at)),
     }
 }
 
@@ -52,56 +85,94 @@ pub(super) fn place(input: &Parser<'_>) -> At {
     At { line: location.line + 1, column: location.column }
 }
 
-/// Reads a whole stylesheet.
-pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Located<()> {
-    let (css, variables) = Variables::collect(css)?;
-    let variables = &variables;
+/// Steps over what stands before a block, and into it.
+pub(super) fn skip_to_block(input: &mut Parser<'_>) {
+    while let Ok(token) = input.next() {
+        if matches!(token, Token::CurlyBracketBlock) {
+            return;
+        }
+    }
+}
+
+/// Reads a whole stylesheet; gives what was not understood.
+pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
+    let (css, variables, faults) = Variables::collect(css);
+    if !faults.is_empty() {
+        return faults;
+    }
+    let reader = Reader { variables, faults: RefCell::default() };
     let mut input = Parser::new(&css);
-    loop {
+    while !reader.is_full() {
         input.skip_whitespace();
         let at = place(&input);
         let state = input.state();
-        match input.next().cloned() {
-            Err(_) => return Ok(()),
+        let read = match input.next().cloned() {
+            Err(_) => break,
             Ok(Token::AtKeyword(name)) => match name.as_ref() {
-                "page" => page::rule(&mut input, variables, &mut sheet.pages)?,
-                "font-face" => {
-                    let face = face::rule(&mut input, variables)?;
+                "page" => page::rule(&mut input, &reader, &mut sheet.pages),
+                "font-face" => face::rule(&mut input, &reader).map(|face| {
                     if !sheet.families.contains(&face.family) {
                         sheet.families.push(face.family.clone());
                     }
                     sheet.faces.push(face);
+                }),
+                _ => {
+                    skip_rule(&mut input);
+                    let what = format!(
+                        "unknown @-rule {}; `@page` and `@font-face` are known",
+                        near::quote(&format!("@{name}"))
+                    );
+                    Err(located(Fail(what.into()), at))
                 }
-                _ => return Err(located(Fail("unknown @-rule"), at)),
             },
             Ok(_) => {
                 input.reset(&state);
-                rule(&mut input, variables, &sheet.families, &mut sheet.rules)?;
+                rule(&mut input, &reader, &sheet.families, &mut sheet.rules)
             }
+        };
+        if let Err(fault) = read {
+            reader.note(fault);
+        }
+    }
+    reader.faults.into_inner()
+}
+
+/// Steps over an @-rule that is not known.
+fn skip_rule(input: &mut Parser<'_>) {
+    while let Ok(token) = input.next() {
+        if matches!(token, Token::Semicolon | Token::CurlyBracketBlock) {
+            return;
         }
     }
 }
 
 fn rule(
     input: &mut Parser<'_>,
-    variables: &Variables,
+    reader: &Reader,
     families: &[String],
     rules: &mut Vec<Rule>,
 ) -> Located<()> {
     let mut selectors = Vec::new();
     loop {
         let at = place(input);
-        selectors.push(selector(input).map_err(|fail| located(fail, at))?);
+        match selector(input) {
+            Ok(selector) => selectors.push(selector),
+            // What is wrong in the block is said too.
+            Err(fail) => reader.note(located(fail, at)),
+        }
         let at = place(input);
         match input.next() {
             Ok(Token::Comma) => {}
             Ok(Token::CurlyBracketBlock) => break,
-            Ok(_) | Err(_) => return Err(located(Fail("selector"), at)),
+            Ok(_) | Err(_) => {
+                skip_to_block(input);
+                return Err(located(Fail::of("a selector and a block `{ … }` are expected"), at));
+            }
         }
     }
     let declarations: Arc<[Declaration]> = nested(input, |input| {
         let mut out = Vec::new();
-        each_declaration(input, variables, |name, input| {
+        each_declaration(input, reader, |name, input| {
             declaration(name, input, families, &mut out)
         })?;
         Ok(out.into())
@@ -122,26 +193,40 @@ fn selector(input: &mut Parser<'_>) -> Result<Selector, Fail> {
     });
     match (outcome, parsed) {
         (Some(outcome), Ok(())) => outcome,
-        (_, _) => fail("selector"),
+        (_, _) => fail("a selector is expected"),
     }
 }
 
-/// Hands every `name: value;` of a block to `take`, which must use the value up.
+/// Hands every `name: value;` of a block to `take`, which must use the value up. What
+/// it does not understand is noted.
 pub(super) fn each_declaration(
     input: &mut Parser<'_>,
-    variables: &Variables,
+    reader: &Reader,
     mut take: impl FnMut(&str, &mut Parser<'_>) -> Result<(), Fail>,
 ) -> Located<()> {
     loop {
         input.skip_whitespace();
         let at = place(input);
+        let start = input.position();
         let name = match input.next() {
             Err(_) => return Ok(()),
             Ok(Token::Semicolon) => continue,
             Ok(Token::Ident(name)) => name.to_ascii_lowercase(),
-            Ok(_) => return Err(located(Fail("a property is expected"), at)),
+            Ok(_) => {
+                let what = format!(
+                    "a property is expected, not {}; is a `}}` missing before it?",
+                    near::quote(input.slice_from(start))
+                );
+                return Err(located(Fail(what.into()), at));
+            }
         };
-        input.expect_colon().map_err(|_| located(Fail("a colon is expected"), at))?;
+        if input.expect_colon().is_err() {
+            let what = format!(
+                "a colon is expected after {}; is a `}}` missing before it?",
+                near::quote(&name)
+            );
+            return Err(located(Fail(what.into()), at));
+        }
         let mut outcome = Ok(());
         let start = input.position();
         let parsed: Result<(), ParseError<()>> =
@@ -150,7 +235,8 @@ pub(super) fn each_declaration(
                 while input.next().is_ok() {}
                 let text = input.slice_from(start);
                 outcome = if text.contains("var(") {
-                    variables
+                    reader
+                        .variables
                         .put_in(text)
                         .and_then(|text| whole(&mut Parser::new(&text), |input| take(&name, input)))
                 } else {
@@ -164,7 +250,8 @@ pub(super) fn each_declaration(
             outcome = fail("malformed value");
         }
         if let Err(Fail(what)) = outcome {
-            return Err(RenderError::template("style.css", format!("`{name}`: {what}"), Some(at)));
+            let what = format!("{}: {what}", near::quote(&name));
+            reader.note(RenderError::template("style.css", what, Some(at)));
         }
     }
 }
@@ -175,56 +262,31 @@ fn whole(
     take: impl FnOnce(&mut Parser<'_>) -> Result<(), Fail>,
 ) -> Result<(), Fail> {
     take(input)?;
-    if input.is_exhausted() { Ok(()) } else { fail("more follows the value than is understood") }
+    if input.is_exhausted() {
+        return Ok(());
+    }
+    let start = input.position();
+    while input.next().is_ok() {}
+    let rest = input.slice_from(start).trim();
+    let hint = if rest.starts_with('!') {
+        "; there is no `!important`: the more specific rule wins, then the later one"
+    } else if rest.contains(['{', '}']) {
+        "; is a `}` missing before it?"
+    } else if rest.contains(':') {
+        "; is a `;` missing before it?"
+    } else {
+        ""
+    };
+    fail(format!("more follows the value than is understood: {}{hint}", near::quote(rest)))
 }
 
-/// The custom properties of `:root`.
-#[derive(Debug, Default)]
-pub(super) struct Variables(Vec<(String, String)>);
-
-impl Variables {
-    /// Takes `--name: value;` out of a stylesheet, one a line; all else keeps its
-    /// place.
-    fn collect(css: &str) -> Located<(String, Self)> {
-        let mut variables = Self::default();
-        let mut out = String::with_capacity(css.len());
-        for (line, text) in (1..).zip(css.lines()) {
-            let property = text.trim().strip_prefix("--").and_then(|rest| rest.split_once(':'));
-            if let Some((name, value)) = property {
-                let what = Fail("a custom property ends its line with a semicolon");
-                let ended = value.trim().strip_suffix(';').ok_or(what);
-                let value = ended
-                    .and_then(|value| variables.put_in(value))
-                    .map_err(|fail| located(fail, At { line, column: 1 }))?;
-                if variables.0.len() >= MAX_VARIABLES {
-                    let at = At { line, column: 1 };
-                    return Err(located(Fail("more than 1,000 custom properties"), at));
-                }
-                variables.0.push((name.trim().to_owned(), value));
-            } else {
-                out.push_str(text);
-            }
-            out.push('\n');
-        }
-        Ok((out, variables))
-    }
-
-    /// Puts values where `var()` asks for them. A value may use those before it,
-    /// so none can contain itself.
-    fn put_in(&self, text: &str) -> Result<String, Fail> {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("var(--") {
-            let (name, after) = after.split_once(')').ok_or(Fail("unknown custom property"))?;
-            let known = self.0.iter().rev().find(|(known, _)| known == name.trim());
-            out.push_str(before);
-            out.push_str(&known.ok_or(Fail("unknown custom property"))?.1);
-            if out.len() > MAX_VALUE {
-                return fail("the value is too long");
-            }
-            rest = after;
-        }
-        out.push_str(rest);
-        Ok(out)
+/// What the next token of a value is, as it was written; it is used up.
+pub(super) fn found(input: &mut Parser<'_>) -> String {
+    input.skip_whitespace();
+    let start = input.position();
+    match input.next().cloned() {
+        Ok(Token::Function(name)) => near::quote(&format!("{name}()")),
+        Ok(_) => near::quote(input.slice_from(start)),
+        Err(_) => "nothing".to_owned(),
     }
 }

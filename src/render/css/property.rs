@@ -4,12 +4,14 @@
 use cssparser::{ParseError, Parser, Token};
 
 use super::{
+    border::border,
     declaration::{Declaration, Declaration as D},
-    parse::{Fail, fail},
-    style::{Align, BOTTOM, Display, LEFT, Line, Marker, Position, RIGHT, TOP, WhiteSpace},
+    names::PROPERTIES,
+    parse::{Fail, fail, found},
+    style::{Align, BOTTOM, Display, LEFT, Marker, Position, RIGHT, TOP, WhiteSpace},
     value::{Length, color, length, number, signed_length, signed_size, size, word},
 };
-use crate::render::font::FamilyId;
+use crate::render::{font::FamilyId, near};
 
 /// Reads one declaration.
 pub(super) fn declaration(
@@ -18,10 +20,10 @@ pub(super) fn declaration(
     families: &[String],
     out: &mut Vec<Declaration>,
 ) -> Result<(), Fail> {
-    if let Some(rest) = name.strip_prefix("margin") {
+    if let Some(rest) = name.strip_prefix("margin").filter(|rest| is_side(rest)) {
         return sides(rest, input, margin, |side, value| out.push(D::Margin(side, value)));
     }
-    if let Some(rest) = name.strip_prefix("padding") {
+    if let Some(rest) = name.strip_prefix("padding").filter(|rest| is_side(rest)) {
         return sides(rest, input, length, |side, value| out.push(D::Padding(side, value)));
     }
     if name.starts_with("border") {
@@ -41,10 +43,19 @@ pub(super) fn declaration(
         "font-family" => out.push(D::Family(family(input, families)?)),
         _ => {
             let one = text(name, input).or_else(|| place(name, input));
-            out.push(one.unwrap_or(Err(Fail("unknown property")))?);
+            out.push(one.unwrap_or_else(|| unknown(name))?);
         }
     }
     Ok(())
+}
+
+/// A property that is not understood, with the nearest that is.
+pub(super) fn unknown<T>(name: &str) -> Result<T, Fail> {
+    if name.starts_with("--") {
+        return fail("unknown property; a custom property stands in `:root`, on a line of its own");
+    }
+    let hint = near::meant(name, PROPERTIES.split_ascii_whitespace());
+    fail(format!("unknown property{hint}"))
 }
 
 /// Properties of text.
@@ -149,9 +160,9 @@ fn place(name: &str, input: &mut Parser<'_>) -> Option<Result<D, Fail>> {
 
 fn string_set(input: &mut Parser<'_>) -> Result<D, Fail> {
     let name = word(input)?;
-    input.expect_function_matching("content").map_err(|_| Fail("content() is expected"))?;
+    input.expect_function_matching("content").map_err(|_| Fail::of("content() is expected"))?;
     let empty: Result<(), ParseError<()>> = input.parse_nested_block(|_| Ok(()));
-    empty.map_err(|_| Fail("content() is expected"))?;
+    empty.map_err(|_| Fail::of("content() is expected"))?;
     Ok(D::StringSet(name.into()))
 }
 
@@ -198,18 +209,25 @@ fn limit(
     }
 }
 
-fn nothing(input: &mut Parser<'_>, words: &[&str]) -> Result<Declaration, Fail> {
+pub(super) fn nothing(input: &mut Parser<'_>, words: &[&str]) -> Result<Declaration, Fail> {
     one_of(input, words).map(|_| Declaration::Nothing)
 }
 
-fn one_of(input: &mut Parser<'_>, words: &[&str]) -> Result<usize, Fail> {
+pub(super) fn one_of(input: &mut Parser<'_>, words: &[&str]) -> Result<usize, Fail> {
     let word = word(input)?;
-    words.iter().position(|known| *known == word).ok_or(Fail("unknown word"))
+    match words.iter().position(|known| *known == word) {
+        Some(place) => Ok(place),
+        None => fail(unknown_word(&word, words)),
+    }
+}
+
+fn unknown_word(word: &str, known: &[&str]) -> String {
+    format!("unknown word {}{}", near::quote(word), near::expected(word, known))
 }
 
 fn lines(input: &mut Parser<'_>) -> Result<u8, Fail> {
-    let lines = input.expect_integer().map_err(|_| Fail("a number of lines is expected"))?;
-    u8::try_from(lines).ok().filter(|lines| (1..=20).contains(lines)).ok_or(Fail("1 to 20"))
+    let lines = input.expect_integer().map_err(|_| Fail::of("a number of lines is expected"))?;
+    u8::try_from(lines).ok().filter(|lines| (1..=20).contains(lines)).ok_or(Fail::of("1 to 20"))
 }
 
 fn display(input: &mut Parser<'_>) -> Result<Display, Fail> {
@@ -221,7 +239,8 @@ fn display(input: &mut Parser<'_>) -> Result<Display, Fail> {
 fn align(input: &mut Parser<'_>, allowed: &str) -> Result<Align, Fail> {
     let word = word(input)?;
     if !allowed.split(' ').any(|known| known == word) {
-        return fail("unknown word");
+        let known: Vec<&str> = allowed.split(' ').collect();
+        return fail(unknown_word(&word, &known));
     }
     Ok(match word.as_str() {
         "center" | "middle" => Align::Center,
@@ -246,24 +265,34 @@ fn paint(input: &mut Parser<'_>) -> Result<Option<super::value::Rgb>, Fail> {
 }
 
 pub(super) fn weight(input: &mut Parser<'_>) -> Result<bool, Fail> {
+    let state = input.state();
     match input.next() {
         Ok(Token::Number { int_value: Some(400), .. }) => Ok(false),
         Ok(Token::Number { int_value: Some(700), .. }) => Ok(true),
         Ok(Token::Ident(name)) if name.as_ref() == "normal" => Ok(false),
         Ok(Token::Ident(name)) if name.as_ref() == "bold" => Ok(true),
-        Ok(_) | Err(_) => fail("there are two weights, 400 and 700"),
+        Ok(_) | Err(_) => {
+            input.reset(&state);
+            let found = found(input);
+            fail(format!("unknown weight {found}; `400`, `700`, `normal` or `bold` is expected"))
+        }
     }
 }
 
 /// The first family decides; the rest is for browsers.
 fn family(input: &mut Parser<'_>, families: &[String]) -> Result<FamilyId, Fail> {
-    let first = input.expect_ident_or_string().map_err(|_| Fail("a family is expected"))?;
+    let first = input.expect_ident_or_string().map_err(|_| Fail::of("a family is expected"))?;
     let known = families.iter().position(|family| family == first.as_ref());
-    let id = known.and_then(|id| FamilyId::try_from(id).ok()).ok_or(Fail(
-        "unknown family: \"Noto Sans JP\", \"BIZ UDPGothic\", those of @font-face above, those the operator added",
-    ))?;
+    let Some(id) = known.and_then(|id| FamilyId::try_from(id).ok()) else {
+        let known: Vec<String> = families.iter().map(|one| format!("\"{one}\"")).collect();
+        return fail(format!(
+            "unknown family {}; known here are {}",
+            near::quote(first),
+            known.join(", ")
+        ));
+    };
     while input.try_parse(Parser::expect_comma).is_ok() {
-        input.expect_ident_or_string().map_err(|_| Fail("a family is expected"))?;
+        input.expect_ident_or_string().map_err(|_| Fail::of("a family is expected"))?;
     }
     Ok(id)
 }
@@ -278,9 +307,6 @@ fn sides<T: Copy>(
     if let Some(side) = side(rest) {
         put(side, read(input)?);
         return Ok(());
-    }
-    if !rest.is_empty() {
-        return fail("unknown property");
     }
     for (side, value) in four(input, read)?.into_iter().enumerate() {
         put(side, value);
@@ -306,7 +332,11 @@ pub(super) fn four<T: Copy>(
     })
 }
 
-fn side(rest: &str) -> Option<usize> {
+fn is_side(rest: &str) -> bool {
+    rest.is_empty() || side(rest).is_some()
+}
+
+pub(super) fn side(rest: &str) -> Option<usize> {
     match rest {
         "-top" => Some(TOP),
         "-right" => Some(RIGHT),
@@ -314,52 +344,4 @@ fn side(rest: &str) -> Option<usize> {
         "-left" => Some(LEFT),
         _ => None,
     }
-}
-
-/// Everything whose name begins with `border`.
-fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<D>) -> Result<(), Fail> {
-    match name {
-        "border-collapse" => return nothing(input, &["collapse"]).map(|none| out.push(none)),
-        "border-spacing" => {
-            let zero = input.expect_integer().is_ok_and(|value| value == 0);
-            return if zero { Ok(()) } else { fail("there is no spacing between cells") };
-        }
-        "border-color" => {
-            let colors = four(input, color)?;
-            out.extend((0..4).map(|side| D::BorderColor(side, Some(colors[side]))));
-            return Ok(());
-        }
-        "border-radius" => {
-            let corners = four(input, length)?;
-            out.extend((0..4).map(|corner| D::Radius(corner, corners[corner])));
-            return Ok(());
-        }
-        _ => {}
-    }
-    let sides = match name.strip_prefix("border") {
-        Some("") => 0..4,
-        Some(rest) => side(rest).map(|side| side..side + 1).ok_or(Fail("unknown property"))?,
-        None => return fail("unknown property"),
-    };
-    let (mut width, mut line, mut paint) = (None, Line::None, None);
-    while !input.is_exhausted() {
-        let styles = ["none", "solid", "dashed", "dotted"];
-        if let Ok(value) = input.try_parse(length) {
-            width = Some(value);
-        } else if let Ok(style) = input.try_parse(|input| one_of(input, &styles)) {
-            line = [Line::None, Line::Solid, Line::Dashed, Line::Dotted][style];
-        } else {
-            paint = Some(color(input)?);
-        }
-    }
-    for side in sides {
-        out.push(D::BorderStyle(side, line));
-        if let Some(width) = width {
-            out.push(D::BorderWidth(side, width));
-        } else if line != Line::None {
-            return fail("a width is expected");
-        }
-        out.push(D::BorderColor(side, paint));
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 
 use cssparser::{Parser, Token};
 
-use super::parse::{Fail, fail};
-use crate::render::dom::Tag;
+use super::parse::{Fail, fail, found};
+use crate::render::{dom::Tag, near};
 
 /// A compound selector with what must stand above it.
 #[derive(Debug)]
@@ -133,7 +133,10 @@ impl Selector {
                         input.reset(&state);
                         break Above::Ancestor;
                     }
-                    Ok(_) => return fail("selector"),
+                    Ok(_) => {
+                        input.reset(&state);
+                        return unknown(input);
+                    }
                 }
             };
         }
@@ -211,13 +214,18 @@ fn compound(input: &mut Parser<'_>) -> Result<Compound, Fail> {
         match token.clone() {
             Token::Ident(name) if empty => {
                 let tag = Tag::named(name.to_ascii_lowercase().as_bytes());
-                compound.tag = Some(tag.ok_or(Fail("unknown element in a selector"))?);
+                let Some(tag) = tag else {
+                    let hint = near::meant(&name, Tag::NAMES.iter().copied());
+                    let name = near::quote(&name);
+                    return fail(format!("unknown element {name} in a selector{hint}"));
+                };
+                compound.tag = Some(tag);
             }
             Token::Delim('*') if empty => {}
             Token::IDHash(name) => compound.id = Some(name.to_string()),
             Token::Delim('.') => match input.next_including_whitespace() {
                 Ok(Token::Ident(name)) => compound.classes.push(name.to_string()),
-                Ok(_) | Err(_) => return fail("selector"),
+                Ok(_) | Err(_) => return fail("a class is expected after `.` in a selector"),
             },
             Token::Colon => compound.places.push(place(input)?),
             _ => {
@@ -227,7 +235,29 @@ fn compound(input: &mut Parser<'_>) -> Result<Compound, Fail> {
         }
         empty = false;
     }
-    if empty { fail("selector") } else { Ok(compound) }
+    if empty { unknown(input) } else { Ok(compound) }
+}
+
+/// What comes next in a selector is not understood.
+fn unknown<T>(input: &mut Parser<'_>) -> Result<T, Fail> {
+    let found = match found(input) {
+        nothing if nothing == "nothing" => {
+            return fail("a selector is expected, such as `p` or `.total`");
+        }
+        found => found,
+    };
+    let found = if found == "`[`" { "`[…]`".to_owned() } else { found };
+    fail(format!(
+        "{found} is not understood in a selector; tags, `.class`, `#id`, `*`, `a b` and `a > b` are"
+    ))
+}
+
+fn unknown_place<T>(name: &str) -> Result<T, Fail> {
+    fail(format!(
+        "unknown pseudo-class {}; `:first-child`, `:last-child`, `:nth-child(2n+1)` and `:root` \
+         are known",
+        near::quote(name)
+    ))
 }
 
 fn place(input: &mut Parser<'_>) -> Result<Place, Fail> {
@@ -236,7 +266,7 @@ fn place(input: &mut Parser<'_>) -> Result<Place, Fail> {
             "first-child" => Ok(Place::First),
             "last-child" => Ok(Place::Last),
             "root" => Ok(Place::Root),
-            _ => fail("unknown pseudo-class"),
+            _ => unknown_place(&format!(":{name}")),
         },
         Ok(Token::Function(name)) if name.as_ref() == "nth-child" => input
             .parse_nested_block(|input| {
@@ -244,7 +274,12 @@ fn place(input: &mut Parser<'_>) -> Result<Place, Fail> {
                     .map(|(step, offset)| Place::Nth(step, offset))
                     .map_err(cssparser::ParseError::<Fail>::from)
             })
-            .map_err(|_| Fail("nth-child")),
-        Ok(_) | Err(_) => fail("unknown pseudo-class"),
+            .map_err(|_| Fail::of("`:nth-child()` takes `odd`, `even`, a number or `2n+1`")),
+        Ok(Token::Function(name)) => unknown_place(&format!(":{name}()")),
+        Ok(Token::Colon) => {
+            let name = format!("::{}", found(input).trim_matches('`'));
+            fail(format!("{} is not understood: there are no pseudo-elements", near::quote(&name)))
+        }
+        Ok(_) | Err(_) => fail("a pseudo-class is expected after `:`"),
     }
 }

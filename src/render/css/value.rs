@@ -2,7 +2,8 @@
 
 use cssparser::{Parser, Token};
 
-use super::parse::{Fail, fail};
+use super::parse::{Fail, fail, found};
+use crate::render::near;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,9 @@ pub(in crate::render) enum Length {
     Rem(f32),
     Percent(f32),
 }
+
+/// The units of lengths.
+const UNITS: &str = "pt, mm, cm, in, px, em and rem";
 
 impl Length {
     fn is_negative(self) -> bool {
@@ -49,19 +53,24 @@ pub(super) fn length(input: &mut Parser<'_>) -> Result<Length, Fail> {
 /// A length without percentages.
 pub(super) fn signed_length(input: &mut Parser<'_>) -> Result<Length, Fail> {
     match length_or_percent(input)? {
-        Length::Percent(_) => fail("a percentage is not understood here"),
+        Length::Percent(_) => fail("a percentage is not understood here; a length is expected"),
         length => Ok(length),
     }
 }
 
 /// A length or a percentage.
 pub(super) fn length_or_percent(input: &mut Parser<'_>) -> Result<Length, Fail> {
+    let state = input.state();
     match input.next().cloned() {
         Ok(Token::Number { value: 0.0, .. }) => Ok(Length::Points(0.0)),
+        Ok(Token::Number { .. }) => {
+            input.reset(&state);
+            fail(format!("a length has a unit, and {} has none: {UNITS}", found(input)))
+        }
         Ok(Token::Percentage { unit_value, .. }) => Ok(Length::Percent(unit_value * 100.0)),
         Ok(Token::Dimension { value, unit, .. }) => {
             if !value.is_finite() || value.abs() > 10_000.0 {
-                return fail("length");
+                return fail("a length is at most 10,000 of its units");
             }
             Ok(match unit.to_ascii_lowercase().as_str() {
                 "pt" => Length::Points(value),
@@ -71,10 +80,15 @@ pub(super) fn length_or_percent(input: &mut Parser<'_>) -> Result<Length, Fail> 
                 "px" => Length::Points(value * 0.75),
                 "em" => Length::Em(value),
                 "rem" => Length::Rem(value),
-                _ => return fail("unknown unit"),
+                _ => {
+                    return fail(format!("unknown unit {}; {UNITS} are known", near::quote(&unit)));
+                }
             })
         }
-        Ok(_) | Err(_) => fail("a length is expected"),
+        Ok(_) | Err(_) => {
+            input.reset(&state);
+            fail(format!("a length is expected, not {}", found(input)))
+        }
     }
 }
 
@@ -84,7 +98,7 @@ pub(super) fn size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail> {
         return Ok(None);
     }
     let size = length_or_percent(input)?;
-    if size.is_negative() { fail("a negative size") } else { Ok(Some(size)) }
+    if size.is_negative() { fail("a negative size is not understood") } else { Ok(Some(size)) }
 }
 
 /// `auto`, or a length or percentage of either sign.
@@ -97,6 +111,7 @@ pub(super) fn signed_size(input: &mut Parser<'_>) -> Result<Option<Length>, Fail
 
 /// `#rgb`, `#rrggbb` or a named colour, opaque.
 pub(super) fn color(input: &mut Parser<'_>) -> Result<Rgb, Fail> {
+    let state = input.state();
     let parsed = match input.next().cloned() {
         Ok(Token::Hash(value) | Token::IDHash(value)) => {
             match cssparser::color::parse_hash_color(value.as_bytes()) {
@@ -107,23 +122,32 @@ pub(super) fn color(input: &mut Parser<'_>) -> Result<Rgb, Fail> {
         Ok(Token::Ident(name)) => cssparser::color::parse_named_color(&name).ok(),
         Ok(_) | Err(_) => None,
     };
-    parsed
-        .map(|(red, green, blue)| Rgb(red, green, blue))
-        .ok_or(Fail("an opaque colour is expected"))
+    if let Some((red, green, blue)) = parsed {
+        return Ok(Rgb(red, green, blue));
+    }
+    input.reset(&state);
+    let found = found(input);
+    fail(format!("an opaque colour is expected, not {found}: `#rgb`, `#rrggbb` or a name of CSS"))
 }
 
 /// A word, lower case.
 pub(super) fn word(input: &mut Parser<'_>) -> Result<String, Fail> {
-    match input.next() {
-        Ok(Token::Ident(name)) => Ok(name.to_ascii_lowercase()),
-        Ok(_) | Err(_) => fail("a word is expected"),
+    let state = input.state();
+    if let Ok(Token::Ident(name)) = input.next() {
+        return Ok(name.to_ascii_lowercase());
     }
+    input.reset(&state);
+    fail(format!("a word is expected, not {}", found(input)))
 }
 
 /// A number of at least 0.
 pub(super) fn number(input: &mut Parser<'_>) -> Result<f32, Fail> {
+    let state = input.state();
     match input.expect_number() {
         Ok(value) if (0.0..=1_000.0).contains(&value) => Ok(value),
-        Ok(_) | Err(_) => fail("a number is expected"),
+        Ok(_) | Err(_) => {
+            input.reset(&state);
+            fail(format!("a number from 0 to 1,000 is expected, not {}", found(input)))
+        }
     }
 }

@@ -90,8 +90,8 @@ impl Layout<'_> {
         if decorated && is_definite(width) {
             decorate::decorate(&mut out.items, &[(0.0, width, style)], own);
             if decorate::is_round(style) && decorate::is_uneven(style) {
-                self.ignored =
-                    Some("a border around round corners is solid and the same on all sides");
+                let what = "a border around round corners is solid and the same on all sides";
+                self.ignored = Some((node, what));
             }
         }
         out.place(content, inset(LEFT), inset(TOP));

@@ -35,7 +35,7 @@ impl Layout<'_> {
         let first = rows.head.first().or(rows.body.first()).copied();
         let stated = self.stated(table, first)?;
         if style.table_fixed && style.width != Size::Auto && is_definite(width) {
-            return fixed(&stated, width);
+            return fixed(table, &stated, width);
         }
         let wishes = self.wishes(&stated, rows, width)?;
         let (min, max): (f32, f32) =
@@ -80,7 +80,8 @@ impl Layout<'_> {
         let all: Vec<NodeId> =
             [&rows.head, &rows.body, &rows.foot].into_iter().flatten().copied().collect();
         if all.len() > MOST_ROWS {
-            return Err(RenderError::style(
+            return Err(RenderError::style_of(
+                self.tree.node(rows.body.first().or(all.first()).copied().unwrap_or(0)).parent,
                 "a table of more than 1,000 rows needs `table-layout: fixed` and a width",
             ));
         }
@@ -130,12 +131,12 @@ impl Layout<'_> {
     }
 }
 
-fn fixed(stated: &[Size], width: f32) -> Result<Vec<f32>, RenderError> {
+fn fixed(table: NodeId, stated: &[Size], width: f32) -> Result<Vec<f32>, RenderError> {
     let sizes: Vec<Option<f32>> = stated.iter().map(|size| size.within(width)).collect();
     let taken: f32 = sizes.iter().flatten().sum();
     let open = sizes.iter().filter(|size| size.is_none()).count();
     if taken > width + 0.5 {
-        return Err(RenderError::style("the columns are wider than their table"));
+        return Err(RenderError::style_of(table, "the columns are wider than their table"));
     }
     let share = if open == 0 { 0.0 } else { (width - taken) / open as f32 };
     // A table that is wider than all its columns say widens them evenly.

@@ -216,7 +216,7 @@ impl Layout<'_> {
                     }
                 }
                 if style.position == Position::Relative {
-                    self.place_absolutes(mark, (x, own), &mut flow.strips[first..])?;
+                    self.place_absolutes(node, mark, (x, own), &mut flow.strips[first..])?;
                 }
                 flow.padding(style.padding[BOTTOM]);
             }
@@ -236,7 +236,7 @@ impl Layout<'_> {
             | Display::Cell
             | Display::Column
             | Display::None => {
-                return Err(RenderError::html("a part of a table stands outside of one"));
+                return Err(RenderError::html_of(node, "a part of a table stands outside of one"));
             }
         }
         self.after_child(node, x, first, flow);
@@ -253,7 +253,8 @@ impl Layout<'_> {
         }
         if style.position == Position::Relative {
             if style.inset.iter().any(|inset| matches!(inset, Size::Percent(_))) {
-                self.ignored = Some("a relative box is moved by lengths, not by percentages");
+                self.ignored =
+                    Some((node, "a relative box is moved by lengths, not by percentages"));
             }
             let (dx, dy) = relative_shift(style);
             let items = flow.strips[first..].iter_mut().flat_map(|strip| &mut strip.fragment.items);
@@ -306,6 +307,7 @@ impl Layout<'_> {
 
     fn place_absolutes(
         &mut self,
+        node: NodeId,
         mark: usize,
         (x, width): (f32, f32),
         strips: &mut [Strip],
@@ -314,7 +316,8 @@ impl Layout<'_> {
             return Ok(());
         }
         let Some((first, others)) = strips.split_first_mut() else {
-            return Err(RenderError::style(
+            return Err(RenderError::style_of(
+                node,
                 "a positioned box holds only absolute ones; give it a height",
             ));
         };

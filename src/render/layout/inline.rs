@@ -155,10 +155,9 @@ impl Layout<'_> {
             _ if style.display == Display::InlineBlock => self.object(node, gather),
             _ => {
                 if style.is_boxed() || style.position != Position::Static {
-                    self.ignored = Some(
-                        "an inline element has no box: no margin, padding, border, background, \
-                         width or position; `display: inline-block` has",
-                    );
+                    let what = "an inline element has no box: no margin, padding, border, \
+                                background, width or position; `display: inline-block` has";
+                    self.ignored = Some((node, what));
                 }
                 for child in tree.children(node) {
                     self.gather(child, gather)?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Item, Layout, Shape, pages::Page};
 use crate::render::{
-    css::{Content, Paper, page::MarginBox, value::Rgb},
+    css::{Content, Paper, margin_box::MarginBox, value::Rgb},
     dom::NONE,
     font::FamilyId,
 };

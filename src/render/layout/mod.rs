@@ -228,7 +228,7 @@ pub(super) struct Layout<'a> {
     /// What was laid out so far, measured or kept.
     work: usize,
     /// A style that would be ignored; said once, at the end.
-    ignored: Option<&'static str>,
+    ignored: Option<(NodeId, &'static str)>,
     depth: u32,
 }
 
@@ -310,7 +310,10 @@ impl<'a> Layout<'a> {
         }
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(RenderError::style("boxes that fit their content are nested too deeply"));
+            return Err(RenderError::style_of(
+                node,
+                "boxes that fit their content are nested too deeply",
+            ));
         }
         let marks = (self.glyphs.len(), self.objects.len(), self.absolute.len());
         let piece = self.boxed(node, width, None)?;
@@ -355,8 +358,8 @@ impl<'a> Layout<'a> {
 
     /// An error if any character could not be drawn or any style not honoured.
     pub(super) fn check(&mut self) -> Result<(), RenderError> {
-        if let Some(what) = self.ignored {
-            return Err(RenderError::style(what));
+        if let Some((node, what)) = self.ignored {
+            return Err(RenderError::style_of(node, what));
         }
         if self.missing.is_empty() {
             return Ok(());

@@ -204,9 +204,12 @@ fn slice(
 ) -> Result<(Fragment, Fragment), RenderError> {
     let cut = cut(&fragment.items, room, layout)?;
     if cut < 1.0 {
-        return Err(RenderError::style(
-            "a line or a picture is taller than what is left of a page",
-        ));
+        let what = "a line or a picture is taller than what is left of a page";
+        let node = fragment.items.iter().map(|item| item.node).find(|node| *node != NONE);
+        return Err(match node {
+            Some(node) => RenderError::style_of(node, what),
+            None => RenderError::style(what),
+        });
     }
     let mut upper = Fragment { height: cut, ..Fragment::default() };
     let mut lower = Fragment { height: fragment.height - cut, ..Fragment::default() };

@@ -51,13 +51,14 @@ impl Layout<'_> {
     ) -> Result<Fragment, RenderError> {
         let source = self.tree.rare(node, Rare::Src).unwrap_or_default();
         if self.tree.rare(node, Rare::Alt).is_none() {
-            return Err(RenderError::html(
+            return Err(RenderError::html_of(
+                node,
                 "an `img` says in `alt` what it shows; empty if nothing",
             ));
         }
         let number = self.assets.find(source);
-        let number =
-            number.ok_or_else(|| RenderError::html("an `img` names no picture of the bundle"))?;
+        let number = number
+            .ok_or_else(|| RenderError::html_of(node, "`src` names no picture of the folder"))?;
         let natural = self.assets.picture(number).map_or((1.0, 1.0), |one| (one.width, one.height));
         let ratio = natural.0 / natural.1.max(0.01);
         let stated = style.width != Size::Auto && is_definite(room);
@@ -86,7 +87,7 @@ impl Layout<'_> {
             });
         }
         let code = qrcodegen::QrCode::encode_text(value, qrcodegen::QrCodeEcc::Medium);
-        let code = code.map_err(|_| RenderError::html("a QR code that cannot be made"))?;
+        let code = code.map_err(|_| RenderError::html_of(node, "a QR code that cannot be made"))?;
         // Eight masks are tried for every code.
         self.spend(8 * (code.size() * code.size()).unsigned_abs() as usize)?;
         let side = if style.width != Size::Auto && is_definite(room) { room } else { QR_SIDE };
@@ -125,7 +126,10 @@ impl Layout<'_> {
         let code = code
             .map_err(|what| RenderError::BadDocumentData { field: "barcode".to_owned(), what })?;
         if !(8.0..=11.5).contains(&style.size) {
-            return Err(RenderError::style("a customer barcode has a font-size of 8pt to 11.5pt"));
+            return Err(RenderError::style_of(
+                node,
+                "a customer barcode has a font-size of 8pt to 11.5pt",
+            ));
         }
         let scale = style.size / 10.0 * MM;
         let bars = code.bars();

@@ -36,7 +36,7 @@ impl Layout<'_> {
         let styles = self.styles;
         let style = styles.style(node);
         if style.border[LEFT] > 0.0 || style.border[RIGHT] > 0.0 || is_round(style) {
-            self.ignored = Some("a table has no border at its sides; use td and th");
+            self.ignored = Some((node, "a table has no border at its sides; use td and th"));
         }
         let width = columns.iter().sum();
         let number = flow.tables.len();
@@ -154,7 +154,8 @@ impl Layout<'_> {
     /// What a row adds to the running sum.
     fn amount(&self, row: NodeId) -> Result<i64, RenderError> {
         let Some(text) = self.tree.rare(row, Rare::Amount) else { return Ok(0) };
-        text.parse().map_err(|_| RenderError::html("data-amount is a whole number of minor units"))
+        let what = "data-amount is a whole number of minor units";
+        text.parse().map_err(|_| RenderError::html_of(row, what))
     }
 
     /// The rows of a table by their groups.
@@ -178,7 +179,8 @@ impl Layout<'_> {
                 continue;
             }
             if style.is_decorated() {
-                self.ignored = Some("thead, tbody and tfoot draw nothing; use tr, td and th");
+                let what = "thead, tbody and tfoot draw nothing; use tr, td and th";
+                self.ignored = Some((child, what));
             }
             for row in self.parts_of(child, &[Display::Row])? {
                 match (self.tree.rare(row, Rare::Carry), display) {
@@ -188,7 +190,8 @@ impl Layout<'_> {
                     (Some("in"), Display::HeadGroup) => rows.carry_in = Some(row),
                     (Some("out"), Display::FootGroup) => rows.carry_out = Some(row),
                     (Some(_), _) => {
-                        return Err(RenderError::html(
+                        return Err(RenderError::html_of(
+                            row,
                             "data-carry is `in` in a thead or `out` in a tfoot",
                         ));
                     }
@@ -209,12 +212,12 @@ impl Layout<'_> {
             let display = self.styles.style(child).display;
             if self.tree.node(child).tag.is_none() {
                 if !self.is_blank(&[child]) {
-                    return Err(RenderError::html("text outside of a table's cells"));
+                    return Err(RenderError::html_of(child, "text outside of a table's cells"));
                 }
             } else if kinds.contains(&display) {
                 parts.push(child);
             } else if display != Display::None {
-                return Err(RenderError::html("not a part of a table"));
+                return Err(RenderError::html_of(child, "not a part of a table"));
             }
         }
         Ok(parts)
@@ -235,7 +238,7 @@ impl Layout<'_> {
         for cell in cells {
             let span = usize::from(self.tree.node(cell).colspan);
             let own = columns.get(column..column + span).ok_or_else(|| {
-                RenderError::html("a row has more cells than its table has columns")
+                RenderError::html_of(cell, "a row has more cells than its table has columns")
             })?;
             let own: f32 = own.iter().sum();
             pieces.push(self.block(cell, own, None, false)?);

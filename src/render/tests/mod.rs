@@ -8,6 +8,7 @@ mod layout_properties;
 mod mutations;
 mod rare_names;
 mod reading;
+mod told;
 mod documents;
 mod features;
 mod manual;

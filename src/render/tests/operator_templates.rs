@@ -53,8 +53,8 @@ fn are_checked_when_they_are_registered() {
         ("<html><body>\n{{ d.nmae }}</body></html>", "", SCHEMA, "undefined", Some(2)),
         ("<html><body>\n{% if %}</body></html>", "", SCHEMA, "syntax", Some(2)),
         (good, "p {\n  colour: red;\n}", SCHEMA, "colour", Some(2)),
-        (good, "", r#"{"type": "object", "properties": {}}"#, "additionalProperties", None),
-        (good, "", r#"{"type": "string", "pattern": "x"}"#, "pattern", None),
+        (good, "", r#"{"type": "object", "properties": {}}"#, "additionalProperties", Some(1)),
+        (good, "", r#"{"type": "string", "pattern": "x"}"#, "pattern", Some(1)),
         (
             "<html><body>{% for x in [1] %}{% include 'other' %}{% endfor %}</body></html>",
             "",

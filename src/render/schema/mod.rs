@@ -6,9 +6,14 @@
 //! this module does not understand in a schema is an error when the template is
 //! registered.
 
+mod compile;
+
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::error::RenderError;
+
 use crate::domain::document::money::Decimal;
 
 /// Deeper data and deeper schemas are refused.
@@ -54,14 +59,28 @@ pub(super) enum Format {
 impl Schema {
     /// Reads a schema.
     pub(super) fn compile(text: &[u8]) -> Result<Self, RenderError> {
-        let root: Value = serde_json::from_slice(text)
-            .map_err(|error| super::template::not_json("data.schema.json", &error))?;
-        compile(&root, &root, 0)
+        compile::schema(text)
     }
 
     /// Checks data; the error names the path of the first bad field.
     pub(super) fn check(&self, data: &Value) -> Result<(), RenderError> {
         self.check_at(data, &mut Vec::new())
+    }
+
+    /// The names of all fields, at any depth.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Object { fields } => fields
+                .iter()
+                .flat_map(|field| {
+                    let mut names = field.schema.names();
+                    names.insert(&field.name);
+                    names
+                })
+                .collect(),
+            Self::List { items, .. } => items.names(),
+            Self::Text { .. } | Self::Integer | Self::Boolean => BTreeSet::new(),
+        }
     }
 
     fn check_at<'a>(
@@ -157,10 +176,15 @@ fn check_text(
 }
 
 /// Characters that stand for nothing on paper; line breaks and tabs do.
-pub(super) fn is_unprintable(character: char) -> bool {
+fn is_unprintable(character: char) -> bool {
     let code = u32::from(character);
     let noncharacter = code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code);
     noncharacter || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+}
+
+/// A title without them.
+pub(super) fn printable(title: &str) -> String {
+    title.chars().filter(|character| !is_unprintable(*character)).collect()
 }
 
 /// Field names are the sender's; what does not look like a name is not echoed.
@@ -187,102 +211,4 @@ fn bad(path: &[Step<'_>], what: &'static str) -> RenderError {
         field.push_str("data");
     }
     RenderError::BadDocumentData { field, what }
-}
-
-fn unusable(what: &str) -> RenderError {
-    RenderError::template("data.schema.json", what, None)
-}
-
-fn compile(schema: &Value, root: &Value, depth: usize) -> Result<Schema, RenderError> {
-    if depth > DEEPEST {
-        return Err(unusable("nested too deeply"));
-    }
-    let map = schema.as_object().ok_or_else(|| unusable("a schema is an object"))?;
-    if let Some(target) = map.get("$ref") {
-        let pointer = target.as_str().and_then(|target| target.strip_prefix('#'));
-        let target = pointer.and_then(|pointer| root.pointer(pointer));
-        return compile(
-            target.ok_or_else(|| unusable("unknown $ref"))?,
-            root,
-            depth.saturating_add(1),
-        );
-    }
-    let only = |allowed: &[&str]| {
-        let annotations = ["$schema", "$id", "$defs", "title", "description", "type", "$comment"];
-        let unknown = map
-            .keys()
-            .find(|key| !allowed.contains(&key.as_str()) && !annotations.contains(&key.as_str()));
-        match unknown {
-            Some(key) => Err(unusable(&format!("unknown keyword `{key}`"))),
-            None => Ok(()),
-        }
-    };
-    let limit = |key: &str, default: usize| match map.get(key) {
-        None => Ok(default),
-        Some(value) => value
-            .as_u64()
-            .and_then(|value| usize::try_from(value).ok())
-            .ok_or_else(|| unusable(&format!("`{key}` is not a number"))),
-    };
-    match map.get("type").and_then(Value::as_str) {
-        Some("object") => {
-            only(&["properties", "required", "additionalProperties"])?;
-            compile_object(map, root, depth)
-        }
-        Some("array") => {
-            only(&["items", "minItems", "maxItems"])?;
-            let items = map.get("items").ok_or_else(|| unusable("a list without `items`"))?;
-            Ok(Schema::List {
-                items: Box::new(compile(items, root, depth.saturating_add(1))?),
-                min: limit("minItems", 0)?,
-                max: limit("maxItems", MAX_ITEMS)?,
-            })
-        }
-        Some("string") => {
-            only(&["minLength", "maxLength", "format", "enum"])?;
-            let (min, max) = (limit("minLength", 0)?, limit("maxLength", MAX_LENGTH)?);
-            Ok(Schema::Text { min, max, format: format(map)?, words: strings(map.get("enum"))? })
-        }
-        Some("integer") => only(&[]).map(|()| Schema::Integer),
-        Some("boolean") => only(&[]).map(|()| Schema::Boolean),
-        Some(_) | None => Err(unusable("unknown or missing `type`")),
-    }
-}
-
-fn compile_object(
-    map: &Map<String, Value>,
-    root: &Value,
-    depth: usize,
-) -> Result<Schema, RenderError> {
-    if map.get("additionalProperties") != Some(&Value::Bool(false)) {
-        return Err(unusable("objects say `additionalProperties: false`"));
-    }
-    let properties = map.get("properties").and_then(Value::as_object);
-    let required = strings(map.get("required"))?;
-    let mut fields = Vec::new();
-    for (name, schema) in properties.ok_or_else(|| unusable("an object without `properties`"))? {
-        let schema = compile(schema, root, depth.saturating_add(1))?;
-        let required = required.contains(name);
-        fields.push(Field { name: name.clone(), required, schema });
-    }
-    if required.iter().any(|name| !fields.iter().any(|field| field.name == *name)) {
-        return Err(unusable("`required` names an unknown field"));
-    }
-    Ok(Schema::Object { fields })
-}
-
-fn format(map: &Map<String, Value>) -> Result<Format, RenderError> {
-    match map.get("format").map(Value::as_str) {
-        None => Ok(Format::Any),
-        Some(Some("date")) => Ok(Format::Date),
-        Some(Some("decimal")) => Ok(Format::Decimal),
-        Some(_) => Err(unusable("unknown `format`")),
-    }
-}
-
-fn strings(list: Option<&Value>) -> Result<Vec<String>, RenderError> {
-    let Some(list) = list else { return Ok(Vec::new()) };
-    let words =
-        list.as_array().map(|list| list.iter().map(|word| word.as_str().map(str::to_owned)));
-    words.and_then(Iterator::collect).ok_or_else(|| unusable("a list of strings is expected"))
 }

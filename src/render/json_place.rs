@@ -2,10 +2,18 @@
 
 /// The offset of a field such as `lines[3].amount` in a JSON text; where the
 /// text has no such field, that of the innermost part of the path it has.
-pub(super) fn field(text: &str, path: &str) -> usize {
+pub(crate) fn field(text: &str, path: &str) -> usize {
     let mut scanner = Scanner { text, at: 0 };
     scanner.blanks();
     scanner.find(&steps(path))
+}
+
+/// The same for names one within the other, which may have any letters.
+pub(crate) fn keys(text: &str, path: &[String]) -> usize {
+    let mut scanner = Scanner { text, at: 0 };
+    scanner.blanks();
+    let steps: Vec<Step<'_>> = path.iter().map(|key| Step::Key(key)).collect();
+    scanner.find(&steps)
 }
 
 /// One step of a path.
@@ -129,7 +137,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Line and column of an offset, both from 1, the column in characters.
-pub(super) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     let before = text.get(..offset).unwrap_or(text);
     let lines = before.bytes().filter(|byte| *byte == b'\n').count();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
