@@ -16,7 +16,7 @@ use crate::{
     app::{build, workshop::Source},
     config::Config,
     domain::locale::Locale,
-    render::{self, Order, Profile, RenderError, Renderer},
+    render::{self, Order, Profile, RenderError, Renderer, TemplateBundle, Trial},
 };
 
 /// Renders a template to a PDF.
@@ -29,10 +29,10 @@ use crate::{
                         sample.json -o invoice.pdf\n  kakitome render --template letter --data - \
                         --locale en -o letter.pdf < data.json\n  kakitome render --config \
                         kakitome.toml --template invoice-acme --data sample.json -o out.pdf\n  kakitome \
-                        render --template invoice --data sample.json --html ./page")]
+                        render --template ./invoice-acme --data sample.json --html ./page")]
 pub(super) struct Render {
-    /// The template's name; `kakitome templates` lists them.
-    #[arg(long, short, value_name = "NAME")]
+    /// The template's name, or its folder; `kakitome templates` lists the installed.
+    #[arg(long, short, value_name = "NAME|DIR")]
     template: String,
     /// The data: a JSON object; `-` reads standard input.
     #[arg(long, short, value_name = "FILE")]
@@ -110,13 +110,20 @@ pub(super) fn renderer(config: Option<&Path>) -> Result<Renderer, Failure> {
 
 impl Render {
     pub(super) fn run(self) -> Outcome {
-        let renderer = renderer(self.config.as_deref())?;
+        let config = match &self.config {
+            Some(file) => context::config(file)?,
+            None => Config::default(),
+        };
+        let source = Source::find(&config, &self.template).ok_or_else(|| self.unknown())?;
+        let bundle = source.read()?;
+        let renderer = build::workbench(&config)?;
+        let trial = renderer.try_out(&bundle).map_err(|refused| self.refused(&refused))?;
         let data = job_file::read_whole(&self.data)?;
         let data: Value = serde_json::from_slice(&data)
             .map_err(|error| json_fault(&error))
             .with_context(|| format!("{} is not JSON", self.data.display()))?;
         if let Some(dir) = &self.html {
-            self.write_html(dir, &data, &renderer)?;
+            self.write_html(dir, &data, &bundle, &trial)?;
         }
         let Some(output) = &self.output else { return Ok(()) };
         let order = Order {
@@ -129,7 +136,7 @@ impl Render {
             attach_data: self.attach_data,
         };
         let started = Instant::now();
-        let document = renderer.render(&order).map_err(|refused| self.refused(&refused))?;
+        let document = trial.make(&order).map_err(|refused| self.refused(&refused))?;
         let milliseconds = started.elapsed().as_millis();
         write_private(output, &document.pdf)
             .with_context(|| format!("writing {}", output.display()))?;
@@ -156,32 +163,41 @@ impl Render {
         Ok(())
     }
 
+    /// Says where templates are looked for.
+    fn unknown(&self) -> Failure {
+        let what = format!(
+            "`{}` is neither a folder nor an installed template; `kakitome templates list` shows \
+             those, with --config also those of `office.templates_dir`",
+            self.template
+        );
+        self.said(RenderError::NoTemplate.code(), &what)
+    }
+
     /// Says why there is no document.
     fn refused(&self, refused: &RenderError) -> Failure {
-        let what = crate::app::Chain(refused).to_string();
+        self.said(refused.code(), &crate::app::Chain(refused).to_string())
+    }
+
+    fn said(&self, code: &str, what: &str) -> Failure {
         if self.json {
-            print::json(&json!({ "code": refused.code(), "what": what }));
+            print::json(&json!({ "code": code, "what": what }));
         } else {
-            print::error(&format!("{}: {what}", refused.code()));
+            print::error(&format!("{code}: {what}"));
         }
         Failure::Refused
     }
 
     /// What a browser needs to show the document: the HTML, the stylesheets, the
     /// template's images and the fonts.
-    fn write_html(&self, dir: &Path, data: &Value, renderer: &Renderer) -> Outcome {
-        let config = match &self.config {
-            Some(file) => context::config(file)?,
-            None => Config::default(),
-        };
-        let installed = Source::installed(&config);
-        let source = installed.iter().find(|source| source.name() == self.template);
-        let source = source.ok_or_else(|| self.refused(&RenderError::NoTemplate))?;
-        let bundle = source.read()?;
-        let html = renderer
-            .try_out(&bundle)
-            .and_then(|trial| trial.html(data, self.locale.into(), &self.title))
-            .map_err(|refused| self.refused(&refused))?;
+    fn write_html(
+        &self,
+        dir: &Path,
+        data: &Value,
+        bundle: &TemplateBundle,
+        trial: &Trial<'_>,
+    ) -> Outcome {
+        let html = trial.html(data, self.locale.into(), &self.title);
+        let html = html.map_err(|refused| self.refused(&refused))?;
         let fonts = dir.join("fonts");
         std::fs::create_dir_all(&fonts).with_context(|| format!("making {}", fonts.display()))?;
         let writing = |file: &Path| format!("writing {}", file.display());

@@ -81,12 +81,49 @@ fn nothing_is_overwritten_and_no_copy_is_made_that_could_not_render() {
     kakitome(&["templates", "new", "letter-acme", "--from", "letter", "--dir", &place]).ends(1);
     let kept = fs::read_to_string(Path::new(&folder).join("style.css")).unwrap();
     assert_eq!(kept, "mine");
-    let run = kakitome(&["templates", "new", "acme", "--dir", &place]).ends(2);
+    let run = kakitome(&["templates", "new", "acme", "--from", "invoice", "--dir", &place]).ends(2);
     assert!(run.err.contains("invoice-acme"), "a name that would do: {}", run.err);
     kakitome(&["templates", "new", "Übel", "--from", "letter", "--dir", &place]).ends(2);
     kakitome(&["templates", "new", "../up", "--from", "letter", "--dir", &place]).ends(2);
     kakitome(&["templates", "check", "nowhere"]).ends(2);
     assert!(!dir.path().join("acme").exists(), "nothing was written");
+}
+
+#[test]
+fn a_template_of_no_kind_may_have_any_name_and_be_rendered_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().display().to_string();
+    for (name, from) in [("order-confirmation", "letter"), ("receipt-acme", "receipt")] {
+        let run = kakitome(&["templates", "new", name, "--dir", &place, "--json"]).ends(0);
+        assert_eq!(run.lines()[0]["from"], from, "{name}");
+        let folder = dir.path().join(name).display().to_string();
+        kakitome(&["templates", "check", &folder]).ends(0);
+        let (sample, out) = (format!("{folder}/sample.json"), format!("{folder}.pdf"));
+        kakitome(&["render", "-t", &folder, "-d", &sample, "-o", &out]).ends(0);
+        assert!(fs::read(&out).unwrap().starts_with(b"%PDF-"), "a PDF");
+    }
+    let sample = format!("{place}/order-confirmation/sample.json");
+    let run = kakitome(&["render", "-t", "nowhere", "-d", &sample, "-o", "x.pdf"]).ends(3);
+    assert!(run.err.contains("office.templates_dir"), "where it is looked for: {}", run.err);
+}
+
+#[test]
+fn the_html_of_a_wrong_template_is_written_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = begun(dir.path(), "letter-acme", "letter");
+    let file = Path::new(&folder).join("template.html");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("</body>", "<div class=\"late\">\n</body>", 1)).unwrap();
+    let line = text.lines().position(|line| line.contains("</body>")).unwrap() + 1;
+    let html = dir.path().join("page");
+    let (sample, name) = (format!("{folder}/sample.json"), html.display().to_string());
+    kakitome(&["render", "-t", &folder, "-d", &sample, "--html", &name]).ends(0);
+    let page = fs::read_to_string(html.join("index.html")).unwrap();
+    assert!(page.contains("<div class=\"late\">"), "to look at");
+    let out = format!("{folder}.pdf");
+    let run = kakitome(&["render", "-t", &folder, "-d", &sample, "-o", &out]).ends(3);
+    assert!(run.err.contains(&format!("template.html:{}:", line + 1)), "its place: {}", run.err);
+    assert!(run.err.contains("`div.late`"), "its element: {}", run.err);
 }
 
 #[test]

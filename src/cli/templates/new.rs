@@ -14,17 +14,20 @@ use super::{Failure, Installed, Outcome, find, list, print};
 /// Writes a folder to start a template from: a copy of an installed one.
 ///
 /// The rules that data must keep go by the template's name: one that is called
-/// `invoice-…` is an invoice. Nothing that is there is overwritten.
+/// `invoice-…` is an invoice and begins as one. Any other name is free of rules and
+/// begins as a `letter`. Nothing that is there is overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kakitome templates new invoice-acme\n  kakitome templates \
-                        new letter-acme --from letter --dir ./templates")]
+                        new certificate\n  kakitome templates new invoice-usd --from \
+                        ./invoice-acme --dir ./templates")]
 pub(super) struct New {
     /// The template's name, `[a-z0-9-]{1,40}`: that of its folder.
     #[arg(value_name = "NAME")]
     name: String,
-    /// The template that is copied: an installed one or a folder.
-    #[arg(long, value_name = "NAME|DIR", default_value = "invoice")]
-    from: String,
+    /// The template that is copied: an installed one or a folder; if unsaid, that
+    /// of the kind that the name begins with, or else `letter`.
+    #[arg(long, value_name = "NAME|DIR")]
+    from: Option<String>,
     /// The folder that the template's folder is put into.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -38,7 +41,8 @@ pub(super) struct New {
 impl New {
     pub(super) fn run(self) -> Outcome {
         let config = self.installed.config()?;
-        let source = find(&config, &self.from)?;
+        let from = self.from.as_deref().or_else(|| list::rules(&self.name)).unwrap_or("letter");
+        let source = find(&config, from)?;
         check_name(&self.name, &source.name())?;
         let bundle = source.read()?;
         let folder = self.dir.join(&self.name);
@@ -72,7 +76,9 @@ fn check_name(name: &str, from: &str) -> Result<(), Failure> {
         let what = format!("`{name}` is no name for a template: [a-z0-9-]{{1,40}}, not `pdf`");
         return Err(Failure::Usage(vec![what]));
     }
-    let (ours, theirs) = (list::rules(name), list::rules(from));
+    // A letter has no rules, whatever it is called.
+    let rules = |name| list::rules(name).filter(|kind| *kind != "letter");
+    let (ours, theirs) = (rules(name), rules(from));
     if ours != theirs {
         let what = match theirs {
             Some(kind) => format!(
