@@ -185,6 +185,7 @@ impl<'a> Builder<'a> {
             Some(Tag::H1) => "H1",
             Some(Tag::H2) => "H2",
             Some(Tag::H3) => "H3",
+            Some(Tag::H4) => "H4",
             Some(Tag::P | Tag::Dt | Tag::Dd) => "P",
             Some(Tag::Section) => "Sect",
             Some(Tag::Table) => "Table",

@@ -49,7 +49,7 @@ macro_rules! tags {
 tags! {
     "td" Td, "tr" Tr, "span" Span, "div" Div, "p" P, "br" Br, "strong" Strong, "b" B, "th" Th,
     "small" Small, "table" Table, "thead" Thead, "tbody" Tbody, "tfoot" Tfoot, "colgroup" Colgroup,
-    "col" Col, "h1" H1, "h2" H2, "h3" H3, "section" Section, "header" Header, "footer" Footer,
+    "col" Col, "h1" H1, "h2" H2, "h3" H3, "h4" H4, "section" Section, "header" Header, "footer" Footer,
     "main" Main, "address" Address, "dl" Dl, "dt" Dt, "dd" Dd, "hr" Hr, "time" Time, "html" Html,
     "head" Head, "title" Title, "meta" Meta, "link" Link, "body" Body, "a" A, "ul" Ul, "ol" Ol,
     "li" Li, "img" Img, "figure" Figure, "kakitome-qr" Qr, "kakitome-barcode" Barcode,

@@ -167,6 +167,7 @@ pub(super) fn outline(
             Some(Tag::H1) => 1,
             Some(Tag::H2) => 2,
             Some(Tag::H3) => 3,
+            Some(Tag::H4) => 4,
             _ => continue,
         };
         last = item.node;

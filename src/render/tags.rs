@@ -38,7 +38,7 @@ fn hint(name: &str, known: &[&str]) -> String {
     let instead = match name {
         "style" => "a rule of style.css belongs to a class",
         "em" | "i" => "there are no italics; `strong` is bold",
-        "h4" | "h5" | "h6" => "`h1`, `h2` and `h3` are known",
+        "h5" | "h6" => "`h1` to `h4` are known",
         "article" | "aside" | "nav" => "use `section` or `div`",
         "pre" | "code" => "use a class with `white-space: pre-line`",
         "svg" => "a picture is a file beside template.html, named by `img`",

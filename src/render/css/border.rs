@@ -36,6 +36,21 @@ pub(super) fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<D>) -> Re
             out.extend((0..4).map(|side| D::BorderColor(side, Some(colors[side]))));
             return Ok(());
         }
+        "border-width" => {
+            let widths = four(input, length)?;
+            out.extend((0..4).map(|side| D::BorderWidth(side, widths[side])));
+            return Ok(());
+        }
+        "border-top-width" | "border-right-width" | "border-bottom-width" | "border-left-width" => {
+            let width = length(input)?;
+            out.extend(part(name, "-width").map(|side| D::BorderWidth(side, width)));
+            return Ok(());
+        }
+        "border-top-color" | "border-right-color" | "border-bottom-color" | "border-left-color" => {
+            let color = color(input)?;
+            out.extend(part(name, "-color").map(|side| D::BorderColor(side, Some(color))));
+            return Ok(());
+        }
         "border-radius" => {
             let corners = four(input, length)?;
             out.extend((0..4).map(|corner| D::Radius(corner, corners[corner])));
@@ -72,4 +87,9 @@ pub(super) fn border(name: &str, input: &mut Parser<'_>, out: &mut Vec<D>) -> Re
         out.push(D::BorderColor(side, paint));
     }
     Ok(())
+}
+
+/// The side in `border-top-width`.
+fn part(name: &str, what: &str) -> Option<usize> {
+    side(name.strip_prefix("border")?.strip_suffix(what)?)
 }

@@ -176,6 +176,7 @@ fn display(tag: Tag) -> Display {
         | Tag::H1
         | Tag::H2
         | Tag::H3
+        | Tag::H4
         | Tag::Section
         | Tag::Header
         | Tag::Footer
@@ -196,7 +197,7 @@ fn display(tag: Tag) -> Display {
 /// heading stays with what follows, cells are centred upright. There are no other default margins or sizes.
 fn user_agent(style: &mut Style, tag: Tag) {
     match tag {
-        Tag::H1 | Tag::H2 | Tag::H3 => {
+        Tag::H1 | Tag::H2 | Tag::H3 | Tag::H4 => {
             style.bold = true;
             style.keep_next = true;
         }

@@ -83,6 +83,7 @@ fn text(name: &str, input: &mut Parser<'_>) -> Option<Result<D, Fail>> {
         "text-indent" => length(input).map(D::Indent),
         "text-align" => align(input, "start center end left right").map(D::TextAlign),
         "text-decoration" => one_of(input, &["none", "underline"]).map(|at| D::Underline(at == 1)),
+        "text-transform" => one_of(input, &["none", "uppercase"]).map(|at| D::Uppercase(at == 1)),
         "vertical-align" => {
             align(input, "top middle bottom baseline super sub").map(D::VerticalAlign)
         }

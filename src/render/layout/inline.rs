@@ -238,7 +238,8 @@ impl Layout<'_> {
     fn text(&mut self, text: &str, style: &Style, node: NodeId, gather: &mut Gather) {
         let font = self.type_of(style, gather.wraps);
         let blank = |character: char| matches!(character, ' ' | '\n' | '\t' | '\r');
-        let mut rest = text;
+        let upper = if style.uppercase { text.to_uppercase() } else { String::new() };
+        let mut rest = if style.uppercase { &*upper } else { text };
         while let Some(first) = rest.chars().next() {
             if blank(first) {
                 if first == '\n' && style.white_space == WhiteSpace::PreLine {

@@ -264,6 +264,39 @@ fn letters_are_kerned_and_scripts_kept_apart() {
 }
 
 #[test]
+fn a_template_of_one_language_says_so_at_its_head() {
+    let head = "{% set locale = \"en\" %}{% set ja = false %}\n";
+    let body = "<p>{{ \"2026-11-21\"|date }} {{ 123456|money(\"USD\") }} {{ \"和\" if ja else \"E\" }}</p>";
+    let read = text(&made(&format!("{head}{}", page(body)), PLAIN).pdf).concat();
+    assert!(read.contains("21November2026$1,234.56E"), "{read}");
+}
+
+#[test]
+fn variables_hold_in_the_margins_of_a_page() {
+    let css = ":root {\n--edge: 20mm;\n--ink: #345;\n}\n\
+               @page { margin: var(--edge); @top-left { content: \"x\"; color: var(--ink) } }";
+    assert!(text(&made(&page("<p>y</p>"), css).pdf).concat().contains('x'), "understood");
+}
+
+#[test]
+fn text_can_be_written_in_capitals() {
+    let css = format!("{PLAIN} h4 {{ text-transform: uppercase }} span {{ text-transform: none }}");
+    let read = text(&made(&page("<h4>Total due 合計 <span>net</span></h4>"), &css).pdf).concat();
+    assert!(read.contains("TOTALDUE合計net"), "{read}");
+}
+
+#[test]
+fn sides_of_a_border_have_widths_and_colours_of_their_own() {
+    let css = "p { border: 1pt solid red; border-width: 2pt 3pt; border-left-width: 4pt; border-top-color: blue }";
+    let sheet = super::super::css::Sheet::parse(css, &[]).unwrap();
+    let tree = super::super::dom::Tree::parse("<html><p>x</p></html>").unwrap();
+    let styles = super::super::css::cascade::Styles::of(&tree, &sheet);
+    let style = styles.style(1);
+    assert!(style.border.iter().eq(&[2.0, 3.0, 2.0, 4.0]), "{:?}", style.border);
+    assert_ne!(style.border_color[0], style.border_color[1], "blue above, red beside");
+}
+
+#[test]
 fn boxes_on_a_line_are_printed_once_and_in_their_place() {
     let css = format!(
         "{PLAIN} .b {{ display: inline-block; padding: 0 3pt; border: 1pt solid red; margin: 5pt 2pt }}"
