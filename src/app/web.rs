@@ -73,10 +73,11 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
 /// certificate.
 pub fn serving(office: &Arc<Office>, loops: &Loops) -> anyhow::Result<Serving> {
     let config = &office.config;
-    let proxies = config.office.trusted_proxies.iter().map(|block| {
-        let address = || block.parse().map(IpNet::from as fn(IpAddr) -> IpNet);
-        block.parse().or_else(|_| address())
-    });
+    let proxies = config
+        .office
+        .trusted_proxies
+        .iter()
+        .map(|block| block.parse().or_else(|_| block.parse::<IpAddr>().map(IpNet::from)));
     let proxies = proxies.collect::<Result<_, _>>().context("`office.trusted_proxies`")?;
     let listen = &config.listen;
     let (Some(chain), Some(key)) = (&listen.certificate, &listen.private_key) else {

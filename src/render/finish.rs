@@ -291,14 +291,20 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
         }
     }
     for block in ranges.chunks(100) {
-        out.push_str(&format!("{} beginbfrange\n", block.len()));
+        out.push_str(&block.len().to_string());
+        out.push_str(" beginbfrange\n");
         for range in block {
-            out.push_str(&format!("<{:04X}> <{:04X}> [", range.start, range.end - 1));
+            for code in [range.start, range.end - 1] {
+                out.push('<');
+                push_digits(&mut out, u16::try_from(code).unwrap_or(u16::MAX));
+                out.push_str("> ");
+            }
+            out.push('[');
             for (number, source) in used.sources[range.clone()].iter().enumerate() {
                 if number > 0 {
                     out.push(' ');
                 }
-                push_text(&mut out, source, cluster(source));
+                push_text(&mut out, *source, cluster(source));
             }
             out.push_str("]\n");
         }
@@ -309,7 +315,7 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
 }
 
 /// The text of a glyph in UTF-16.
-fn push_text(out: &mut String, source: &Source, cluster: Option<&str>) {
+fn push_text(out: &mut String, source: Source, cluster: Option<&str>) {
     out.push('<');
     let own = [source.base, source.modifier].into_iter().filter(|code| *code != 0);
     let own = own.filter_map(char::from_u32).filter(|_| cluster.is_none());

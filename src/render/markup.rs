@@ -27,6 +27,11 @@ const DOCTYPE: &str = "<!DOCTYPE html>";
 /// Bytes of text that need a closer look.
 const SPECIAL: [bool; 256] = special();
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "made once, by the compiler, which would see it"
+)]
 const fn special() -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;

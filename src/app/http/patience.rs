@@ -11,23 +11,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::app::worker::wait;
 
 /// A stream whose other side must not rest for longer than `patience` while we
 /// write.
 pub(super) struct Patient<S> {
     stream: S,
     patience: Duration,
-    ends: Pin<Box<Sleep>>,
+    ends: Pin<Box<dyn Future<Output = ()> + Send>>,
     waiting: bool,
 }
 
 impl<S> Patient<S> {
     pub(super) fn new(stream: S, patience: Duration) -> Self {
-        let ends = Box::pin(sleep_until(Instant::now() + patience));
+        let ends = Box::pin(wait(patience));
         Self { stream, patience, ends, waiting: false }
     }
 
@@ -39,8 +38,7 @@ impl<S> Patient<S> {
         }
         if !self.waiting {
             self.waiting = true;
-            let ends = Instant::now() + self.patience;
-            self.ends.as_mut().reset(ends);
+            self.ends = Box::pin(wait(self.patience));
         }
         match self.ends.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

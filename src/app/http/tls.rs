@@ -58,7 +58,8 @@ impl Certificate {
 
     /// What connections are accepted with.
     pub fn acceptor(self: &Arc<Self>) -> anyhow::Result<TlsAcceptor> {
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
+        let own = Arc::clone(self);
+        let resolver: Arc<dyn ResolvesServerCert> = own;
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()?

@@ -116,7 +116,7 @@ impl Styles {
         let mut style = inherited.inherit(display(tag));
         user_agent(&mut style, tag);
         let subject = subject(tree, tag, node, place);
-        let rules = sheet.matching(&subject, Chain { styles: self, tree, next: parent });
+        let rules = sheet.matching(&subject, &Chain { styles: self, tree, next: parent });
         let declarations = rules.iter().flat_map(|rule| rule.declarations.iter());
         style.apply(above, root, declarations);
         self.contexts.push(Context { parent, node, place, style });

@@ -100,7 +100,7 @@ impl Sheet {
     pub(super) fn matching<'a>(
         &self,
         subject: &Subject<'a>,
-        above: impl Iterator<Item = Subject<'a>> + Clone,
+        above: &(impl Iterator<Item = Subject<'a>> + Clone),
     ) -> Vec<&Rule> {
         let rules = self.index.candidates(subject).into_iter();
         rules
