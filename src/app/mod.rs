@@ -4,6 +4,7 @@
 //! [`steps`] a letter's life inside the worker, [`intake`] what stands before
 //! it. Only this room spawns and waits.
 
+mod brands;
 pub mod build;
 pub mod catcher;
 pub mod checks;

@@ -20,6 +20,7 @@ use super::{
     operations, post,
     steps::{
         carry::Carry,
+        codes::{Codes, SharedCarrier},
         commit::Commit,
         feed::Feed,
         finish::Finish,
@@ -78,7 +79,7 @@ pub fn carriers(office: &Office) -> anyhow::Result<Carriers> {
 /// The steps of the role `work`, in the order of a letter's life.
 pub fn work_services(
     office: &Arc<Office>,
-    carriers: Carriers,
+    mut carriers: Carriers,
 ) -> anyhow::Result<Vec<Box<dyn Service>>> {
     let mut services: Vec<Box<dyn Service>> = vec![Box::new(Feed::new(Arc::clone(office)))];
     for slot in 0..press_threads(office) {
@@ -87,6 +88,12 @@ pub fn work_services(
     // One writes its bytes while the other one's rows are committed.
     for _ in 0..COMMITS {
         services.push(Box::new(Commit(Arc::clone(office))));
+    }
+    // Codes share the last connection: they are few, and somebody waits for them.
+    if let Some(last) = carriers.pop() {
+        let shared = SharedCarrier::new(last);
+        carriers.push(Box::new(shared.clone()));
+        services.push(Box::new(Codes::new(Arc::clone(office), shared, false)));
     }
     for carrier in carriers {
         let queue = Arc::clone(&office.queues.letters);
@@ -134,7 +141,9 @@ pub async fn start(
             loops.run(service);
         }
         let queue = Arc::clone(&office.queues.test_letters);
-        loops.run(Box::new(Carry::new(Arc::clone(&office), queue, test_carrier)));
+        let house = SharedCarrier::new(test_carrier);
+        loops.run(Box::new(Codes::new(Arc::clone(&office), house.clone(), true)));
+        loops.run(Box::new(Carry::new(Arc::clone(&office), queue, Box::new(house))));
         if let Some(settings) = &broker {
             let port = Box::new(AmqpEvents::new(&office, settings));
             loops.run(Box::new(Relay::new(Arc::clone(&office), port)));

@@ -43,6 +43,7 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
     let settings = GatewaySettings {
         public_url: office.config.office.public_url.clone(),
         trusted_proxies: office.config.office.trusted_proxies.clone(),
+        brands: super::brands::load(&office.config)?,
         limits: gateway::Limits::default(),
     };
     let gateway = Gateway::new(
@@ -52,6 +53,7 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
             keys: office.keys.clone(),
             blobs: office.blobs.clone(),
             clock: Arc::clone(&office.clock),
+            entropy: office.entropy.clone(),
             scribe: office.scribe.clone(),
             tenants: Arc::new(Face(Arc::clone(office))),
             announce: Arc::new(office.events.clone()),

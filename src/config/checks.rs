@@ -312,4 +312,9 @@ fn tenant_texts(id: &str, tenant: &Tenant, found: &mut Findings) {
             "1 to 200 characters",
         );
     }
+    if let Some(colour) = &tenant.colour {
+        let digits = colour.strip_prefix('#').unwrap_or_default();
+        let whole = digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        found.note(!whole, &key("colour"), "a colour as `#rrggbb`");
+    }
 }

@@ -411,6 +411,12 @@ pub struct Tenant {
     pub contact: Option<String>,
     /// The address answers go to.
     pub reply_to: Option<String>,
+    /// The colour of buttons and links on the recipients' pages, `#rrggbb`;
+    /// shades that could not be read are made darker or lighter there.
+    pub colour: Option<String>,
+    /// The picture above the name on the recipients' pages: a PNG or a passive
+    /// SVG of at most 64 KiB.
+    pub logo: Option<PathBuf>,
     /// The tenant's calendar.
     pub zone: Option<Tz>,
     /// The language where a job names none.

@@ -68,6 +68,25 @@ impl DeliveryKey {
         self.0.derive("payload")
     }
 
+    /// Seals the code of a second factor on its way into a mail.
+    pub fn seal_code(
+        &self,
+        job: JobId,
+        code: &str,
+        entropy: &Entropy,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let (key, row) = (self.0.derive("code"), job.0.as_bytes());
+        seal_column(&key, "code_mails", "sealed", row, code.as_bytes(), entropy)
+    }
+
+    /// Opens what [`seal_code`](Self::seal_code) made.
+    pub fn open_code(&self, job: JobId, sealed: &[u8]) -> Result<Zeroizing<String>, CryptoError> {
+        let (key, row) = (self.0.derive("code"), job.0.as_bytes());
+        let plain = open_column(&key, "code_mails", "sealed", row, sealed)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| CryptoError::BrokenSeal)?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
     /// Seals the column `jobs.personal` of `job`.
     pub fn seal_personal(
         &self,

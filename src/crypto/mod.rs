@@ -11,6 +11,7 @@
 
 pub mod column;
 pub mod delivery;
+pub mod factor;
 pub mod key;
 pub mod prints;
 pub mod sealed_body;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     evidence::Evidence,
+    factor::{FactorKind, Passcode},
     ids::TenantId,
     job::{Channel, Document},
     locale::Locale,
@@ -44,6 +45,10 @@ pub struct CheckedJob {
     /// The sender's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// The passcode of the link, on its way to the desk. It does not rest: the
+    /// desk keeps a print of it with the personal data.
+    #[serde(skip)]
+    pub passcode: Option<Passcode>,
 }
 
 /// To whom a document goes. `email` is set for mail, `address` for post.
@@ -78,6 +83,9 @@ pub struct CheckedLink {
     pub ttl_seconds: u64,
     /// How many times the document may be opened: 1 to 1000.
     pub max_opens: u16,
+    /// What opening asks for besides the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<FactorKind>,
 }
 
 impl CheckedLink {

@@ -46,6 +46,7 @@ kinds! {
     Dispatched "dispatched" "The mail relay took the mail, or the print partner the letter."
     Ambiguous "ambiguous" "The relay's answer was lost; the mail may or may not have been taken."
     Opened "opened" "The recipient opened the document; sent for the first time only."
+    OpenedVerified "opened_verified" "The recipient opened the document after the second factor held; sent for the first time only."
     Bounced "bounced" "The mail came back; `code` says whether for good."
     Undeliverable "undeliverable" "The document cannot be delivered to this recipient; `code` says why."
     Parked "parked" "A person has to look at the job; `code` says why."

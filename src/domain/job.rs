@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::{
     canonical::canonical_json,
     document::profile::Profile,
+    factor::FactorClaim,
     ids::{TenantId, UploadId},
     locale::Locale,
 };
@@ -198,6 +199,9 @@ pub struct LinkTerms {
     /// How many times the document may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_opens: Option<i64>,
+    /// What opening asks for besides the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<FactorClaim>,
 }
 
 /// What must stay searchable, as the sender wrote it.

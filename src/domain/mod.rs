@@ -8,6 +8,7 @@ pub mod checked;
 pub mod document;
 pub mod event;
 pub mod evidence;
+pub mod factor;
 pub mod ids;
 pub mod job;
 pub mod locale;

@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::locale::Locale;
+use super::{factor::SecondFactor, locale::Locale};
 
 /// The sealed column does not hold what this version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,9 @@ pub struct Personal {
     /// empty unless the delivery is a letter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub address_lines: Vec<String>,
+    /// What opening the link asks for besides the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<SecondFactor>,
 }
 
 impl Personal {

@@ -113,6 +113,12 @@ reasons! {
     Bounced "bounced" Undeliverable
         "The mail was taken and then came back for good."
         "Ask the recipient for the right address, and send a new job."
+    NotMine "not_mine" Undeliverable
+        "Whoever has the link says that it is not meant for them; the link opens no more."
+        "Check the address with the recipient, and send a new job."
+    FactorLocked "factor_locked" Undeliverable
+        "The code or passcode of the link was tried too often; the link opens no more."
+        "Ask the recipient whether it was them, and send a new job with another passcode."
     LetterReturned "letter_returned" Undeliverable
         "The letter came back; the partner keeps it for one month from the day it was processed."
         "Ask the recipient for the right address, and send a new job. Never resent by itself."

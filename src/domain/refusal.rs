@@ -87,8 +87,8 @@ refusals! {
         "The postal address is not one in Japan with a seven-digit postcode and a prefecture."
         "Correct the address; letters to other countries are not carried yet."
     BadOption "bad_option" 422
-        "A setting is out of its bounds: link life, number of opens, time of sending, or a link on a letter."
-        "Keep within 1h to 31d, 1 to 1000 opens and one year ahead."
+        "A setting is out of its bounds: link life, number of opens, passcode, time of sending, or a link on a letter."
+        "Keep within 1h to 31d, 1 to 1000 opens, 6 to 64 characters and one year ahead."
     NoTemplate "no_template" 422
         "There is no template of this name for this tenant."
         "Use the name of an installed template; `kakitome templates` lists them."

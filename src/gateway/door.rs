@@ -29,8 +29,8 @@ const SPECULATIVE: [HeaderName; 3] = [
     HeaderName::from_static("x-moz"),
 ];
 
-/// The one route that changes anything.
-const OPEN: &str = "/o";
+/// The routes that change anything.
+const FORMS: [&str; 4] = ["/o", "/c", "/c/new", "/n"];
 
 /// Where our pages live: `https://dl.example.jp`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl Site {
         let default = if scheme == "https" { ":443" } else { ":80" };
         let authority = authority.strip_suffix(default).unwrap_or(&authority).to_owned();
         Some(Self { origin: format!("{scheme}://{authority}"), authority })
+    }
+
+    /// Whether its pages come over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.origin.starts_with("https://")
     }
 
     /// Whether a request is for this site: by `Host`, and by an absolute
@@ -129,7 +134,7 @@ pub(super) async fn watch(
 /// Whether a route has a method. A wrong one is answered like a wrong link, in
 /// every byte, and without the list of right ones.
 fn has_method(route: &str, method: &Method) -> bool {
-    if route == OPEN {
+    if FORMS.contains(&route) {
         method == Method::POST
     } else {
         [Method::GET, Method::HEAD].contains(method)
@@ -140,7 +145,13 @@ fn has_method(route: &str, method: &Method) -> bool {
 fn route_name(pattern: &str) -> &'static str {
     match pattern {
         "/d/{token}" => "/d",
-        OPEN => OPEN,
+        "/o" => "/o",
+        "/c/{ticket}" => "/c/page",
+        "/c" => "/c",
+        "/c/new" => "/c/new",
+        "/n/{token}" => "/n/page",
+        "/n" => "/n",
+        "/thanks" => "/thanks",
         "/v/{session}" => "/v",
         "/v/{session}/file" => "/v/file",
         "/v/{session}/download" => "/v/download",

@@ -3,16 +3,15 @@
 //! The page is the same for a person and for a scanner, and asking for it
 //! changes nothing but a tally in the log. Opening is a form sent from that
 //! page: its nonce proves that the page was served for this very link within
-//! the last half hour, its `Origin` that it was sent from here. One
-//! conditional statement counts the open, and its log event commits with it,
-//! before anything of the document is shown.
+//! the last half hour, its `Origin` that it was sent from here. It opens, or,
+//! where the sender asked for a second factor, leads to the question.
 
 use std::sync::Arc;
 
 use axum::{
     body::Body,
     extract::{Form, FromRequest as _, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use chrono::{DateTime, Utc};
@@ -22,32 +21,20 @@ use serde::Deserialize;
 use super::{
     Inner,
     guesses::WINDOW_SECONDS,
+    labels::Labels,
     notes::Note,
+    opening::{Proof, Wish},
     pages::Notice,
     record::{Fault, Found},
-    session::Session,
     visitor::Visitor,
     when::{When, what},
     words::{named, negotiate},
 };
 use crate::{
     crypto::{LinkToken, Lookup, prints},
-    domain::{event::EventKind, locale::Locale, log::Kind},
-    store::{
-        StoreError,
-        dossier::{self, DossierError},
-        links,
-        outbox::News,
-    },
+    domain::locale::Locale,
+    store::dossier::{self, DossierError},
 };
-
-/// What became of a wish to open.
-enum Opening {
-    /// Counted and on record.
-    Counted,
-    /// The link opens nothing any more.
-    Refused,
-}
 
 /// `GET /d/{token}`.
 pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) -> Response {
@@ -69,9 +56,10 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         Err(fault) => return gateway.answer(&fault, None, locale),
     };
     let alive = found.is_alive(now);
-    if head.method == Method::GET {
+    if [Method::GET, Method::HEAD].contains(&head.method) {
         let (tenant, job) = (found.link.tenant.clone(), found.link.job);
-        gateway.notes.add(Note::Fetched { tenant, job, alive }, now, Some(visitor));
+        let labels = Labels::of(&head.method, &head.headers, found.job.dispatched_at, now);
+        gateway.notes.add(Note::Fetched { tenant, job, alive, labels }, now, Some(visitor));
     }
     if !alive {
         return gateway.pages.notice(Notice::Gone, locale);
@@ -103,7 +91,8 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
     let now = gateway.parts.clock.now();
     let wished = negotiate(request.uri(), request.headers(), Locale::Ja);
     let visitor = Visitor::of(&request, &gateway.proxies);
-    if !gateway.site.sent_it(request.headers()) {
+    let headers = request.headers().clone();
+    if !gateway.site.sent_it(&headers) {
         return gateway.pages.notice(Notice::Refused, wished);
     }
     let Ok(Form(form)) = Form::<OpenForm>::from_request(request, &()).await else {
@@ -129,12 +118,13 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
         let seen = Seen { token: &token, link: &link, found: &found, now, stale: true };
         return gateway.link_page(&seen, |_| locale).await;
     }
-    match gateway.count(&link, &found, &visitor, now).await {
-        Ok(Opening::Counted) => {
-            let session = Session::begin(link, now, found.link.expires_at);
-            see(&format!("/v/{}?lang={}", session.text(&page_key), locale.tag()))
+    let labels = Labels::of(&Method::POST, &headers, found.job.dispatched_at, now);
+    let press = Press { link: &link, found: &found, visitor: &visitor, labels, now };
+    match gateway.press(&press, &headers, locale).await {
+        Ok(Some(response)) => response,
+        Ok(None) | Err(Fault::Dossier(DossierError::Destroyed)) => {
+            gateway.pages.notice(Notice::Gone, locale)
         }
-        Ok(Opening::Refused) => gateway.pages.notice(Notice::Gone, locale),
         Err(fault) => gateway.answer(&fault, job, locale),
     }
 }
@@ -147,30 +137,25 @@ fn too_many() -> Response {
     response
 }
 
-/// 303 to a page of ours.
-fn see(location: &str) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    match HeaderValue::try_from(location) {
-        Ok(location) => {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        // Base64url and two letters always make a header.
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    response
+/// The button was pressed on a page of ours.
+struct Press<'a> {
+    link: &'a Lookup,
+    found: &'a Found,
+    visitor: &'a Visitor,
+    labels: Labels,
+    now: DateTime<Utc>,
 }
 
 impl Inner {
     /// The token in a text and where its row would be; `None` for everything
     /// that we did not mint.
-    async fn token(&self, text: &str) -> Result<Option<(LinkToken, Lookup)>, Fault> {
+    pub(super) async fn token(&self, text: &str) -> Result<Option<(LinkToken, Lookup)>, Fault> {
         let keys = self.parts.keys.link_keys().await?;
         let token = LinkToken::parse(text, &keys);
         Ok(token.and_then(|token| token.lookup(&keys).map(|link| (token, link))).ok())
     }
 
-    fn guessed(&self, visitor: Visitor, now: DateTime<Utc>, locale: Locale) -> Response {
+    pub(super) fn guessed(&self, visitor: Visitor, now: DateTime<Utc>, locale: Locale) -> Response {
         self.parts.meter.guessed();
         if !self.guesses.one_more(visitor.block, now) {
             self.notes.add(Note::Guessed { block: visitor.block }, now, Some(visitor));
@@ -200,59 +185,39 @@ impl Inner {
         let display = self.parts.tenants.display(&found.link.tenant);
         let (words, expires) = (&self.pages.words, found.link.expires_at);
         let bytes = found.job.pdf_len.and_then(|len| u64::try_from(len).ok()).unwrap_or_default();
+        let text = token.text();
         let values = context! {
+            here => format!("/d/{}", *text),
+            not_mine => format!("/n/{}?lang={}", *text, locale.tag()),
+            factor => personal.second_factor.as_ref().map(|factor| factor.kind().word()),
+            brand => self.pages.brand(&found.link.tenant),
             stale => stale,
             sender => display.name,
             contact => display.contact,
             what => what(words, locale, found.job.pages, bytes),
             expires => When::new(words, locale, display.zone, expires, *now),
             host => &self.site.authority,
-            token => token.text().as_str(),
+            token => text.as_str(),
             nonce => prints::page_nonce(&page_key, &link.print, *now),
         };
         let status = if *stale { StatusCode::FORBIDDEN } else { StatusCode::OK };
         self.pages.page("link.html", status, locale, values)
     }
 
-    /// Counts an open and writes it down, both or neither.
-    async fn count(
+    /// Opens, or asks for the second factor; `None` when the link opens
+    /// nothing any more.
+    async fn press(
         &self,
-        link: &Lookup,
-        found: &Found,
-        visitor: &Visitor,
-        now: DateTime<Utc>,
-    ) -> Result<Opening, Fault> {
-        let (tenant, job) = (&found.link.tenant, found.link.job);
-        let event =
-            self.event(Kind::Opened, tenant, Some(job), now, Vec::new(), Some(visitor)).await?;
-        let outbox = match dossier::personal(&self.parts.keys, &found.job).await {
-            // The sender hears of the first open; the log has them all.
-            Ok(personal) if found.link.opens == 0 => self.parts.announce.announce(&News {
-                kind: EventKind::Opened,
-                tenant,
-                job: Some(job),
-                key: Some(&personal.key),
-                reference: personal.reference.as_deref(),
-                code: None,
-                at: now,
-            })?,
-            Ok(_) => None,
-            Err(DossierError::Destroyed) => return Ok(Opening::Refused),
-            Err(error) => return Err(error.into()),
-        };
-        let outbox: Vec<_> = outbox.into_iter().collect();
-        let mut tx = self.parts.db.begin().await?;
-        // The delivery's rows are locked before the link's, as everywhere; the
-        // statement that counts comes last, and without it nothing happened.
-        match links::opened(&mut tx, job, now, event, &outbox).await {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(StoreError::Illegal { .. }) => return Ok(Opening::Refused),
-            Err(error) => return Err(error.into()),
+        press: &Press<'_>,
+        headers: &HeaderMap,
+        locale: Locale,
+    ) -> Result<Option<Response>, Fault> {
+        let Press { link, found, visitor, labels, now } = *press;
+        let personal = dossier::personal(&self.parts.keys, &found.job).await?;
+        let wish = Wish { link, found, personal: &personal, visitor, labels, now };
+        match &personal.second_factor {
+            Some(factor) => self.challenge(&wish, factor, locale).await.map(Some),
+            None => self.let_in(&wish, Proof::LinkAlone, headers, locale).await,
         }
-        if !links::count_open(&mut tx, link.day, &link.print, now).await? {
-            return Ok(Opening::Refused);
-        }
-        tx.commit().await?;
-        Ok(Opening::Counted)
     }
 }

@@ -7,6 +7,10 @@
 //! answered, and moves the person to an address without the token. From there
 //! the document can be looked at and saved for half an hour.
 //!
+//! Where the sender asked for a second factor, the button leads to a question
+//! first, and only its right answer counts: a robot that presses every button
+//! leaves such a link as it was.
+//!
 //! Nothing is handed out that is not on record first: when the log cannot be
 //! written, the answer is 503 and no byte. Whoever guesses learns nothing:
 //! whatever is not a link of ours gets one and the same page.
@@ -15,21 +19,30 @@
 //! and every document that does not authenticate. It never logs a path.
 
 mod artifact;
+mod brand;
+mod challenge;
+mod code;
+mod device;
 mod door;
 mod file;
 mod guesses;
+mod history;
+mod labels;
 mod link;
+mod not_mine;
 mod notes;
+mod opening;
 mod pages;
 mod range;
 mod record;
 mod session;
+mod support;
 mod viewer;
 mod visitor;
 mod when;
 mod words;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use axum::{
     Router,
@@ -45,6 +58,7 @@ use crate::{
     blobs::Blobs,
     clock::SharedClock,
     domain::{ids::TenantId, locale::Locale},
+    entropy::Entropy,
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
 use door::Site;
@@ -53,6 +67,7 @@ use notes::Notes;
 use pages::{Notice, Pages};
 use words::negotiate;
 
+pub use brand::{Brand, Colour, Logo, LogoKind};
 pub use record::FlushError;
 pub use visitor::TrustedProxies;
 
@@ -105,6 +120,9 @@ pub struct Limits {
     /// Documents that are sent at the same time; one more is 503. Each takes
     /// some 2 MiB of memory.
     pub downloads_max: usize,
+    /// Passcodes that are compared or wait for it; one more is 503. Two are
+    /// compared at a time, each in 19 MiB of memory.
+    pub passcodes_max: usize,
     /// Notes that wait to be written down; more are counted and dropped.
     pub notes_max: usize,
 }
@@ -115,6 +133,7 @@ impl Default for Limits {
             header_bytes_max: 16 << 10,
             form_bytes_max: 4 << 10,
             downloads_max: 128,
+            passcodes_max: 16,
             notes_max: 10_000,
         }
     }
@@ -127,6 +146,8 @@ pub struct GatewaySettings {
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is believed, as CIDR blocks.
     pub trusted_proxies: Vec<String>,
+    /// How the pages of each tenant look, where it has a face of its own.
+    pub brands: BTreeMap<TenantId, Brand>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -141,6 +162,8 @@ pub struct Parts {
     pub blobs: Blobs,
     /// The time of day.
     pub clock: SharedClock,
+    /// Chance, for codes, cookies and support numbers.
+    pub entropy: Entropy,
     /// Writes rows of the log.
     pub scribe: Scribe,
     /// Knows the tenants.
@@ -170,7 +193,17 @@ struct Inner {
     notes: Notes,
     guesses: Guesses,
     downloads: Arc<Semaphore>,
+    passcodes: Passcodes,
 }
+
+/// Room for the comparison of passcodes.
+struct Passcodes {
+    seats: Arc<Semaphore>,
+    at_once: Arc<Semaphore>,
+}
+
+/// Passcodes that are compared at the same time.
+const COMPARED_AT_ONCE: usize = 2;
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,10 +221,14 @@ impl Gateway {
             proxies: TrustedProxies::parse(&settings.trusted_proxies)
                 .map_err(GatewayError::Proxy)?,
             limits,
-            pages: Pages::built_in()?,
+            pages: Pages::new(&settings.brands)?,
             notes: Notes::new(limits.notes_max),
             guesses: Guesses::default(),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+            passcodes: Passcodes {
+                seats: Arc::new(Semaphore::new(limits.passcodes_max)),
+                at_once: Arc::new(Semaphore::new(COMPARED_AT_ONCE)),
+            },
         })))
     }
 
@@ -211,6 +248,12 @@ pub fn router(gateway: Gateway) -> Router {
         // The door knows the methods: a wrong one is answered like a wrong link.
         .route("/d/{token}", any(link::page))
         .route("/o", any(link::open))
+        .route("/c/{ticket}", any(challenge::page))
+        .route("/c", any(challenge::answer))
+        .route("/c/new", any(challenge::another))
+        .route("/n/{token}", any(not_mine::page))
+        .route("/n", any(not_mine::say))
+        .route("/thanks", any(not_mine::thanks))
         .route("/v/{session}", any(viewer::page))
         .route("/v/{session}/file", any(file::view))
         .route("/v/{session}/download", any(file::download))

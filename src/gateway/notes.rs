@@ -18,7 +18,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
-use super::visitor::Visitor;
+use super::{labels::Labels, visitor::Visitor};
 use crate::domain::ids::{JobId, TenantId};
 
 /// What is noted; equal notes of a minute are one.
@@ -32,6 +32,8 @@ pub(super) enum Note {
         job: JobId,
         /// Whether the link still opened anything.
         alive: bool,
+        /// What made the visitor look like a program.
+        labels: Labels,
     },
     /// A link was tried that is not ours.
     Guessed {
@@ -135,7 +137,12 @@ mod tests {
 
     fn fetched(job: u128) -> Note {
         let tenant = TenantId::parse("acme").unwrap();
-        Note::Fetched { tenant, job: JobId(Uuid::from_u128(job)), alive: true }
+        Note::Fetched {
+            tenant,
+            job: JobId(Uuid::from_u128(job)),
+            alive: true,
+            labels: Labels::default(),
+        }
     }
 
     fn noon() -> DateTime<Utc> {

@@ -6,25 +6,35 @@
 //! guessed learns nothing, who holds a dead link learns that it is dead, who
 //! has not pressed the button learns neither title nor recipient.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 
-use super::{GatewayError, words::Words};
-use crate::domain::locale::Locale;
+use super::{
+    GatewayError,
+    brand::{Brand, Logo},
+    words::Words,
+};
+use crate::domain::{ids::TenantId, locale::Locale};
 
 const STYLE: &str = include_str!("../../templates/pages/style.css");
 const ICON: &str = include_str!("../../templates/pages/seal.svg");
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("layout.html", include_str!("../../templates/pages/layout.html")),
     ("link.html", include_str!("../../templates/pages/link.html")),
     ("viewer.html", include_str!("../../templates/pages/viewer.html")),
+    ("challenge.html", include_str!("../../templates/pages/challenge.html")),
+    ("not_mine.html", include_str!("../../templates/pages/not_mine.html")),
+    ("parts.html", include_str!("../../templates/pages/parts.html")),
     ("notice.html", include_str!("../../templates/pages/notice.html")),
 ];
 
@@ -83,11 +93,13 @@ pub(super) enum Notice {
     Wrong,
     /// A request for another site.
     Elsewhere,
+    /// Somebody told us that a link was not meant for them.
+    Thanks,
 }
 
 impl Notice {
     #[cfg(test)]
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Missing,
         Self::Gone,
         Self::Over,
@@ -97,6 +109,7 @@ impl Notice {
         Self::Early,
         Self::Wrong,
         Self::Elsewhere,
+        Self::Thanks,
     ];
 
     const fn name(self) -> &'static str {
@@ -110,11 +123,13 @@ impl Notice {
             Self::Early => "early",
             Self::Wrong => "wrong",
             Self::Elsewhere => "elsewhere",
+            Self::Thanks => "thanks",
         }
     }
 
     const fn status(self) -> StatusCode {
         match self {
+            Self::Thanks => StatusCode::OK,
             Self::Missing => StatusCode::NOT_FOUND,
             Self::Gone | Self::Over => StatusCode::GONE,
             Self::Trouble | Self::Early => StatusCode::SERVICE_UNAVAILABLE,
@@ -133,6 +148,14 @@ pub(super) struct Pages {
     pub(super) words: Words,
     style: Asset,
     icon: Asset,
+    faces: BTreeMap<TenantId, Face>,
+}
+
+/// What a tenant's brand is served as.
+#[derive(Debug)]
+struct Face {
+    style: Option<Asset>,
+    logo: Option<Asset>,
 }
 
 /// A file that is served under a name that changes with its bytes.
@@ -140,34 +163,59 @@ pub(super) struct Pages {
 struct Asset {
     path: String,
     media_type: &'static str,
-    text: &'static str,
+    bytes: Bytes,
 }
 
 impl Asset {
-    fn new(stem: &str, extension: &str, media_type: &'static str, text: &'static str) -> Self {
-        let digest: String = HEXLOWER.encode(&Sha256::digest(text)).chars().take(16).collect();
-        Self { path: format!("/assets/{stem}-{digest}.{extension}"), media_type, text }
+    fn new(stem: &str, extension: &str, media_type: &'static str, bytes: Bytes) -> Self {
+        let digest: String = HEXLOWER.encode(&Sha256::digest(&bytes)).chars().take(16).collect();
+        Self { path: format!("/assets/{stem}-{digest}.{extension}"), media_type, bytes }
     }
 }
 
+impl Face {
+    fn new(brand: &Brand) -> Self {
+        let sheet = |text: String| Asset::new("brand", "css", STYLE_TYPE, text.into());
+        let picture =
+            |logo: &Logo| Asset::new("logo", logo.extension(), logo.media_type(), logo.bytes());
+        Self { style: brand.style().map(sheet), logo: brand.logo.as_ref().map(picture) }
+    }
+}
+
+const STYLE_TYPE: &str = "text/css; charset=utf-8";
+
 impl Pages {
-    /// Reads what is built into the program.
-    pub(super) fn built_in() -> Result<Self, GatewayError> {
+    /// Reads what is built into the program; tenants look like their brands.
+    pub(super) fn new(brands: &BTreeMap<TenantId, Brand>) -> Result<Self, GatewayError> {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_auto_escape_callback(|_| AutoEscape::Html);
         for (name, source) in TEMPLATES {
             env.add_template(name, source).map_err(|_| GatewayError::BuiltIn("templates"))?;
         }
-        let style = Asset::new("style", "css", "text/css; charset=utf-8", STYLE);
-        let icon = Asset::new("seal", "svg", "image/svg+xml", ICON);
-        Ok(Self { env, words: Words::built_in()?, style, icon })
+        let style = Asset::new("style", "css", STYLE_TYPE, Bytes::from_static(STYLE.as_bytes()));
+        let icon = Asset::new("seal", "svg", "image/svg+xml", Bytes::from_static(ICON.as_bytes()));
+        let faces = brands.iter().map(|(tenant, brand)| (tenant.clone(), Face::new(brand)));
+        Ok(Self { env, words: Words::built_in()?, style, icon, faces: faces.collect() })
+    }
+
+    /// Where a tenant's style sheet and logo are, for a template.
+    pub(super) fn brand(&self, tenant: &TenantId) -> Value {
+        let face = self.faces.get(tenant);
+        let path = |asset: Option<&Asset>| asset.map(|asset| asset.path.clone());
+        context! {
+            style => path(face.and_then(|face| face.style.as_ref())),
+            logo => path(face.and_then(|face| face.logo.as_ref())),
+        }
     }
 
     /// The file at this path, if it is one of ours as it is now.
     pub(super) fn asset(&self, path: &str) -> Option<Response> {
-        let asset = [&self.style, &self.icon].into_iter().find(|asset| asset.path == path)?;
-        let mut response = Response::new(Body::from(asset.text));
+        let faces = self.faces.values();
+        let branded = faces.flat_map(|face| face.style.iter().chain(&face.logo));
+        let mut assets = [&self.style, &self.icon].into_iter().chain(branded);
+        let asset = assets.find(|asset| asset.path == path)?;
+        let mut response = Response::new(Body::from(asset.bytes.clone()));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
         let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -177,8 +225,19 @@ impl Pages {
 
     /// A page of one notice.
     pub(super) fn notice(&self, notice: Notice, locale: Locale) -> Response {
-        let mut response =
-            self.page("notice.html", notice.status(), locale, context! { name => notice.name() });
+        self.notice_with(notice, locale, None)
+    }
+
+    /// The same, with a number by which its reader can ask for help.
+    pub(super) fn notice_with(
+        &self,
+        notice: Notice,
+        locale: Locale,
+        support: Option<&str>,
+    ) -> Response {
+        let good = notice == Notice::Thanks;
+        let values = context! { name => notice.name(), good, support };
+        let mut response = self.page("notice.html", notice.status(), locale, values);
         if notice == Notice::Trouble {
             let seconds = HeaderValue::from_static("30");
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -195,7 +254,11 @@ impl Pages {
         locale: Locale,
         values: Value,
     ) -> Response {
+        let here = values.get_attr("here").ok().filter(|here| !here.is_undefined());
+        let brand = values.get_attr("brand").ok().filter(|brand| !brand.is_undefined());
         let frame = context! {
+            here => here.unwrap_or_else(|| Value::from("")),
+            brand => brand.unwrap_or_else(|| context! { style => (), logo => () }),
             lang => locale.tag(),
             t => self.words.of(locale),
             style => &self.style.path,
@@ -231,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_notice_renders_in_both_languages() {
-        let pages = Pages::built_in().unwrap();
+        let pages = Pages::new(&BTreeMap::new()).unwrap();
         for notice in Notice::ALL {
             for locale in [Locale::Ja, Locale::En] {
                 let status = pages.notice(notice, locale).status();
@@ -254,7 +317,7 @@ mod tests {
 
     #[test]
     fn assets_are_found_under_their_digest_only() {
-        let pages = Pages::built_in().unwrap();
+        let pages = Pages::new(&BTreeMap::new()).unwrap();
         let style = pages.asset(&pages.style.path).unwrap();
         let caching = style.headers().get(header::CACHE_CONTROL).unwrap();
         assert!(caching.to_str().unwrap().contains("immutable"), "it never changes");

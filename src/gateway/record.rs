@@ -14,6 +14,7 @@ use super::{
     artifact::ArtifactError,
     notes::{Note, Slot, Taken, Tally},
     pages::Notice,
+    support,
     visitor::Visitor,
 };
 use crate::{
@@ -22,7 +23,9 @@ use crate::{
         ids::{JobId, TenantId},
         locale::Locale,
         log::{Actor, Fact, Kind},
+        reason::Reason,
     },
+    entropy::NoEntropy,
     store::{
         StoreError,
         dossier::{self, DossierError},
@@ -51,6 +54,12 @@ pub(super) enum Fault {
     /// A result event that cannot be made.
     #[error("a result event cannot be sealed")]
     Event(#[from] CryptoError),
+    /// No randomness for a code, a cookie or a number.
+    #[error("there is no randomness")]
+    Entropy(#[from] NoEntropy),
+    /// The process is being shut down.
+    #[error("the process is stopping")]
+    Stopping,
     /// The document.
     #[error("the document does not open")]
     Artifact(#[from] ArtifactError),
@@ -65,7 +74,11 @@ impl Fault {
             Self::Keys(error) => !error.may_pass(),
             Self::Artifact(ArtifactError::Blobs(error)) => !error.may_pass(),
             Self::Artifact(ArtifactError::Nowhere | ArtifactError::Seal(_)) => true,
-            Self::Store(_) | Self::Scribe(_) | Self::Event(_) => false,
+            Self::Store(_)
+            | Self::Scribe(_)
+            | Self::Event(_)
+            | Self::Entropy(_)
+            | Self::Stopping => false,
         }
     }
 }
@@ -117,6 +130,19 @@ impl Inner {
         facts: Vec<(&'static str, Fact)>,
         visitor: Option<&Visitor>,
     ) -> Result<EventRow, Fault> {
+        self.event_because(kind, None, (tenant, job), at, facts, visitor).await
+    }
+
+    /// The same, with the reason for which something ended.
+    pub(super) async fn event_because(
+        &self,
+        kind: Kind,
+        reason: Option<Reason>,
+        (tenant, job): (&TenantId, Option<JobId>),
+        at: DateTime<Utc>,
+        facts: Vec<(&'static str, Fact)>,
+        visitor: Option<&Visitor>,
+    ) -> Result<EventRow, Fault> {
         let personal = visitor.map(personal).unwrap_or_default();
         let month = dossier::access_month(at);
         let key: Option<Arc<Key>> = if personal.is_empty() {
@@ -134,7 +160,7 @@ impl Inner {
             at,
             kind,
             actor: Actor::Recipient,
-            code: None,
+            code: reason.map(Reason::code),
             facts,
             personal,
             detail_key,
@@ -145,8 +171,12 @@ impl Inner {
     pub(super) fn answer(&self, fault: &Fault, job: Option<JobId>, locale: Locale) -> Response {
         let job = job.map(tracing::field::display);
         let notice = if fault.is_damage() { Notice::Broken } else { Notice::Trouble };
-        tracing::error!(job.id = job, error = Chain(fault).to_string(), "a visitor was not served");
-        self.pages.notice(notice, locale)
+        // A number without meaning: who is called finds this line by it.
+        let support = self.parts.entropy.array().ok().map(|drawn| support::number(&drawn));
+        let shown = support.as_deref().unwrap_or_default();
+        let error = Chain(fault).to_string();
+        tracing::error!(job.id = job, support = shown, error, "a visitor was not served");
+        self.pages.notice_with(notice, locale, support.as_deref())
     }
 
     /// See [`Gateway::flush`](super::Gateway::flush).
@@ -184,8 +214,11 @@ impl Inner {
         let count = ("count", Fact::Int(tally.count));
         let visitor = tally.visitor.as_ref();
         match &slot.1 {
-            Note::Fetched { tenant, job, alive } => {
-                let facts = vec![count, ("alive", Fact::Int(i64::from(*alive)))];
+            Note::Fetched { tenant, job, alive, labels } => {
+                let mut facts = vec![count, ("alive", Fact::Int(i64::from(*alive)))];
+                if let Some(words) = labels.words(tally.count) {
+                    facts.push(("labels", words.into()));
+                }
                 let (kind, job) = (Kind::PageFetched, Some(*job));
                 self.event(kind, tenant, job, tally.at, facts, visitor).await
             }
@@ -204,7 +237,8 @@ impl Inner {
 fn personal(visitor: &Visitor) -> Vec<(&'static str, String)> {
     let block = visitor.block.map(|block| ("address", block.to_string()));
     let program = visitor.program.clone().map(|program| ("program", program));
-    block.into_iter().chain(program).collect()
+    let device = visitor.device.clone().map(|device| ("device", device));
+    block.into_iter().chain(program).chain(device).collect()
 }
 
 /// An error with everything behind it, for the log.

@@ -22,7 +22,25 @@ const BODY: usize = 8 + 32 + 8;
 const TAG: usize = 32;
 /// Characters of a session.
 const TEXT_LENGTH: usize = ((BODY + TAG) * 4).div_ceil(3);
-const LABEL: &str = "kakitome viewer session v1";
+
+/// What a session lets its holder do; each kind is signed under its own label,
+/// so that none can be taken for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// See the document.
+    Viewer,
+    /// Answer the question for the second factor.
+    Challenge,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Viewer => "kakitome viewer session v1",
+            Self::Challenge => "kakitome challenge v1",
+        }
+    }
+}
 
 /// An opened link, until an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,28 +71,28 @@ impl Session {
     }
 
     /// The text for the address.
-    pub(super) fn text(&self, key: &Key) -> String {
+    pub(super) fn text(&self, purpose: Purpose, key: &Key) -> String {
         let body = self.body();
-        let tag = prints::mac(key, LABEL, &[&body]);
+        let tag = prints::mac(key, purpose.label(), &[&body]);
         BASE64URL_NOPAD.encode(&[body.as_slice(), &tag].concat())
     }
 
     /// Reads a text of [`text`](Self::text).
-    pub(super) fn parse(text: &str, key: &Key, now: DateTime<Utc>) -> Parsed {
-        match Self::read(text, key) {
+    pub(super) fn parse(text: &str, purpose: Purpose, key: &Key, now: DateTime<Utc>) -> Parsed {
+        match Self::read(text, purpose, key) {
             Some(session) if now < session.ends => Parsed::Live(session),
             Some(_) => Parsed::Over,
             None => Parsed::Foreign,
         }
     }
 
-    fn read(text: &str, key: &Key) -> Option<Self> {
+    fn read(text: &str, purpose: Purpose, key: &Key) -> Option<Self> {
         if text.len() != TEXT_LENGTH {
             return None;
         }
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let (body, tag) = bytes.split_first_chunk::<BODY>()?;
-        if !prints::same(&prints::mac(key, LABEL, &[body]), tag) {
+        if !prints::same(&prints::mac(key, purpose.label(), &[body]), tag) {
             return None;
         }
         let (day, rest) = body.split_first_chunk::<8>()?;
@@ -114,12 +132,17 @@ mod tests {
 
     #[test]
     fn a_session_is_read_back_until_its_end_and_under_its_key() {
-        let text = session().text(&key(1));
+        let text = session().text(Purpose::Viewer, &key(1));
         assert_eq!(text.len(), TEXT_LENGTH, "one length for all");
-        let read = |minutes| Session::parse(&text, &key(1), now() + TimeDelta::minutes(minutes));
+        let read = |minutes| {
+            Session::parse(&text, Purpose::Viewer, &key(1), now() + TimeDelta::minutes(minutes))
+        };
         assert_eq!(read(29), Parsed::Live(session()), "inside its half hour");
         assert_eq!(read(30), Parsed::Over, "over");
-        assert_eq!(Session::parse(&text, &key(2), now()), Parsed::Foreign, "another key");
+        let other = Session::parse(&text, Purpose::Viewer, &key(2), now());
+        assert_eq!(other, Parsed::Foreign, "another key");
+        let other = Session::parse(&text, Purpose::Challenge, &key(1), now());
+        assert_eq!(other, Parsed::Foreign, "another purpose");
     }
 
     #[test]
@@ -132,17 +155,17 @@ mod tests {
     proptest! {
         #[test]
         fn one_changed_character_is_refused(at in 0..TEXT_LENGTH, to in "[A-Za-z0-9_-]") {
-            let text = session().text(&key(1));
+            let text = session().text(Purpose::Viewer, &key(1));
             let mut spoiled = text.clone().into_bytes();
             spoiled[at] = to.as_bytes()[0];
             let spoiled = String::from_utf8(spoiled).unwrap();
             prop_assume!(spoiled != text);
-            prop_assert_eq!(Session::parse(&spoiled, &key(1), now()), Parsed::Foreign);
+            prop_assert_eq!(Session::parse(&spoiled, Purpose::Viewer, &key(1), now()), Parsed::Foreign);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,120}") {
-            prop_assert_eq!(Session::parse(&text, &key(1), now()), Parsed::Foreign);
+            prop_assert_eq!(Session::parse(&text, Purpose::Viewer, &key(1), now()), Parsed::Foreign);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     Inner,
     pages::Notice,
     record::Found,
-    session::{Parsed, Session},
+    session::{Parsed, Purpose, Session},
     when::{When, what},
     words::negotiate,
 };
@@ -52,7 +52,14 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
     let bytes = found.job.pdf_len.and_then(|len| u64::try_from(len).ok()).unwrap_or_default();
     let words = &gateway.pages.words;
     let when = |instant| When::new(words, locale, display.zone, instant, now);
+    let history = match gateway.history(&found, &head.headers, when).await {
+        Ok(history) => history,
+        Err(fault) => return gateway.answer(&fault, Some(found.link.job), locale),
+    };
     let values = context! {
+        here => format!("/v/{text}"),
+        brand => gateway.pages.brand(&found.link.tenant),
+        history,
         session => text,
         sender => display.name,
         contact => display.contact,
@@ -79,7 +86,7 @@ impl Inner {
             Ok(key) => key,
             Err(error) => return Err(Box::new(self.answer(&error.into(), None, locale))),
         };
-        let session = match Session::parse(text, &key, now) {
+        let session = match Session::parse(text, Purpose::Viewer, &key, now) {
             Parsed::Live(session) => session,
             Parsed::Over => return say(Notice::Over),
             Parsed::Foreign => return say(Notice::Missing),

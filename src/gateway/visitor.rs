@@ -47,6 +47,8 @@ pub(super) struct Visitor {
     pub(super) block: Option<IpNet>,
     /// The `User-Agent`, cut and without control characters.
     pub(super) program: Option<String>,
+    /// The print of the browser's cookie; only for opens.
+    pub(super) device: Option<String>,
 }
 
 impl Visitor {
@@ -56,7 +58,7 @@ impl Visitor {
         let address = peer.map(|ConnectInfo(peer)| {
             visitor_address(peer.ip().to_canonical(), request.headers(), proxies)
         });
-        Self { block: address.map(block), program: program(request.headers()) }
+        Self { block: address.map(block), program: program(request.headers()), device: None }
     }
 }
 

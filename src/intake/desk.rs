@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     check::{self, CheckContext, LINK_DAYS_MAX},
+    factor,
     inside::{self, PdfCheck},
     parse::{self, ParseLimits},
 };
@@ -133,6 +134,9 @@ pub enum DeskError {
     /// The calendar ends before the retention does.
     #[error("no purge day can be computed")]
     Calendar(#[from] OutsideCalendar),
+    /// The process is being shut down.
+    #[error("the process is stopping")]
+    Stopped,
     /// The books answered with fewer jobs than they were given.
     #[error("the books lost count")]
     Miscounted,
@@ -310,7 +314,8 @@ impl Desk {
         let purge = RetentionClock { months: self.config.retention.months }.purge(send_at, zone)?;
         let service = service_of(checked.channel);
         let day_key = self.keys.day_key(&tenant, service, purge.purge_day).await?;
-        let personal = personal_of(&checked);
+        let mut personal = personal_of(&checked);
+        personal.second_factor = factor::kept(&self.keys, &self.entropy, job, &mut checked).await?;
         let payload = Zeroizing::new(serde_json::to_vec(&checked).map_err(|_| BadPersonal)?);
         let dedupe = self.keys.dedupe_key().await?;
         let due = send_at <= now;
@@ -570,5 +575,6 @@ fn personal_of(checked: &CheckedJob) -> Personal {
             .address
             .as_ref()
             .map_or_else(Vec::new, super::super::domain::postal_address::PostalAddress::lines),
+        second_factor: None,
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod desk;
+mod factor;
 pub mod inside;
 mod json;
 pub mod parse;

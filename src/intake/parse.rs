@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::json;
 use crate::domain::{
     document::profile::Profile,
+    factor::FactorClaim,
     ids::{TenantId, UploadId},
     job::{
         AddressClaim, Channel, Document, EvidenceClaim, LinkTerms, Recipient, SendJob, parse_upload,
@@ -175,7 +176,7 @@ fn address(value: Value, path: &'static str) -> Result<AddressClaim, Refused> {
 
 fn link(value: Value, path: &'static str) -> Result<LinkTerms, Refused> {
     let mut link = object(value, path)?;
-    known(&link, path, &["expires_in", "max_opens"])?;
+    known(&link, path, &["expires_in", "max_opens", "second_factor"])?;
     Ok(LinkTerms {
         expires_in: optional(&mut link, "link.expires_in", text)?,
         max_opens: optional(&mut link, "link.max_opens", |value, path| {
@@ -183,7 +184,25 @@ fn link(value: Value, path: &'static str) -> Result<LinkTerms, Refused> {
             let refusal = if value.is_number() { Refusal::BadOption } else { Refusal::BadField };
             value.as_i64().ok_or(refusal.at(path))
         })?,
+        second_factor: optional(&mut link, "link.second_factor", factor)?,
     })
+}
+
+fn factor(value: Value, path: &'static str) -> Result<FactorClaim, Refused> {
+    let mut factor = object(value, path)?;
+    let kind = required(&mut factor, "link.second_factor.kind", text)?;
+    match kind.as_str() {
+        "email_code" => {
+            known(&factor, path, &[])?;
+            Ok(FactorClaim::EmailCode {})
+        }
+        "passcode" => {
+            known(&factor, path, &["passcode"])?;
+            let passcode = required(&mut factor, "link.second_factor.passcode", text)?;
+            Ok(FactorClaim::Passcode { passcode })
+        }
+        _ => Err(Refusal::BadField.at("link.second_factor.kind")),
+    }
 }
 
 fn evidence(value: Value, path: &'static str) -> Result<EvidenceClaim, Refused> {

@@ -138,6 +138,33 @@ pub async fn revoke_of_job(tx: &mut Tx, job: JobId, now: DateTime<Utc>) -> Resul
     Ok(execute!(tx, "revoke links", REVOKE, now.timestamp_micros(), job.0)?)
 }
 
+/// The link stops opening for good, and the delivery counts as not delivered:
+/// whoever has it says that it is not theirs, or it was tried too often. What
+/// was opened before keeps its stage. `false`, and nothing is written, when no
+/// link of the delivery was alive.
+pub async fn turn_away(
+    tx: &mut Tx,
+    job: JobId,
+    now: DateTime<Utc>,
+    reason: &str,
+    event: EventRow,
+    outbox: &[OutboxRow],
+) -> Result<bool, StoreError> {
+    let Some((row, work)) = work::lock_both(tx, job).await? else { return Ok(false) };
+    if revoke_of_job(tx, job, now).await? == 0 {
+        return Ok(false);
+    }
+    // A fact from outside: where the stages know no such move, it moves nothing.
+    let stage = row.stage.after(Event::Return).unwrap_or(row.stage);
+    let reason = if stage == row.stage { row.reason.as_deref() } else { Some(reason) };
+    jobs::advance(tx, &row, stage, now, reason).await?;
+    if work.is_some_and(|work| work.lease.is_none()) {
+        work::delete(tx, job).await?;
+    }
+    work::moves::record(tx, event, outbox).await?;
+    Ok(true)
+}
+
 const OF_JOB: &str = "
     -- of_job
     SELECT l.day, l.print FROM links l WHERE l.job_id = $1 ORDER BY l.day

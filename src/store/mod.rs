@@ -28,8 +28,10 @@ use sqlx::{
 
 mod cells;
 pub mod checkpoints;
+pub mod code_mails;
 pub mod dossier;
 mod error;
+pub mod factors;
 pub mod jobs;
 pub mod keyring;
 pub mod keys;

@@ -59,6 +59,8 @@ pub fn all() -> Vec<Statement> {
         super::work::person::STATEMENTS,
         super::workers::STATEMENTS,
         super::links::STATEMENTS,
+        super::factors::STATEMENTS,
+        super::code_mails::STATEMENTS,
         super::outbox::STATEMENTS,
         super::retention::STATEMENTS,
         super::retention::segments::STATEMENTS,

@@ -20,6 +20,7 @@ use kakitome::{
         post, run,
         steps::{
             carry::Carry,
+            codes::{Codes, SharedCarrier},
             tend::{GiveBack, Heartbeat},
         },
         web,
@@ -220,7 +221,9 @@ impl World {
         let mut services = run::work_services(&office, carriers).unwrap();
         let letters = office.queues.test_letters.clone();
         let house = Box::new(self.catcher.carrier());
-        services.push(Box::new(Carry::new(office.clone(), letters, house)));
+        let house = SharedCarrier::new(house);
+        services.push(Box::new(Codes::new(office.clone(), house.clone(), true)));
+        services.push(Box::new(Carry::new(office.clone(), letters, Box::new(house))));
         services.push(Box::new(GiveBack(office.clone())));
         services.push(Box::new(Heartbeat::new(office.clone(), db)));
         services.extend(web::retention_services(&office));

@@ -230,6 +230,7 @@ impl House {
         let settings = GatewaySettings {
             public_url: public_url.clone(),
             trusted_proxies: vec!["127.0.0.0/8".into()],
+            brands: std::collections::BTreeMap::new(),
             limits: gateway::Limits::default(),
         };
         let parts = gateway::Parts {
@@ -237,6 +238,7 @@ impl House {
             keys: keys.clone(),
             blobs: blobs.clone(),
             clock: clock.clone(),
+            entropy: entropy.clone(),
             scribe: scribe.clone(),
             tenants: Arc::new(Names),
             announce: herald.clone(),

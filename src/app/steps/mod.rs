@@ -6,6 +6,7 @@
 
 mod brought;
 pub mod carry;
+pub mod codes;
 pub mod commit;
 pub mod feed;
 pub mod finish;

@@ -81,6 +81,20 @@ words! {
         PageFetched "page_fetched"
         /// A person opened the document.
         Opened "opened"
+        /// A person opened the document after the second factor held.
+        OpenedVerified "opened_verified"
+        /// A code was drawn for a link, to be mailed to the recorded address.
+        CodeDrawn "code_drawn"
+        /// The relay took the mail with a code.
+        CodeMailed "code_mailed"
+        /// A code could not be mailed before it was over.
+        CodeNotMailed "code_not_mailed"
+        /// A code or a passcode was tried; the outcome follows.
+        FactorTried "factor_tried"
+        /// A code or a passcode was tried too often; the link opens no more.
+        FactorLocked "factor_locked"
+        /// Whoever has the link says that it is not meant for them.
+        NotMine "not_mine"
         /// The document's bytes were asked for within an opened session.
         Downloaded "downloaded"
         /// The bytes of an open or a download were sent to the end.

@@ -15,6 +15,7 @@ use crate::domain::{
     checked::{CheckedJob, CheckedLink, CheckedRecipient},
     document::needs_stamp,
     evidence::{DocumentFacts, Evidence},
+    factor::{FactorClaim, FactorKind, Passcode},
     ids::TenantId,
     job::{
         Channel, Document, FILENAME_CHARS_MAX, KEY_CHARS_MAX, LinkTerms, NAME_CHARS_MAX,
@@ -77,6 +78,7 @@ pub fn check(job: SendJob, context: &CheckContext<'_>) -> Result<CheckedJob, Ref
     check_stamp_duty(&job.document, job.channel)?;
     let recipient = check_recipient(&job.recipient, job.channel, context)?;
     let link = check_link(job.link.as_ref(), job.channel, context.link_days_max)?;
+    let passcode = check_passcode(job.link.as_ref())?;
     let send_at = check_send_at(job.send_at.as_deref(), context.now)?;
     let evidence = Evidence::check(&job.evidence.unwrap_or_default())?;
     let evidence = match context.facts {
@@ -98,6 +100,7 @@ pub fn check(job: SendJob, context: &CheckContext<'_>) -> Result<CheckedJob, Ref
         send_at,
         evidence,
         reference: job.reference,
+        passcode,
     })
 }
 
@@ -221,7 +224,8 @@ fn check_link(
 ) -> Result<CheckedLink, Refused> {
     let Some(terms) = terms else {
         let ttl = LINK_TTL_DEFAULT.min(ttl_max(days_max));
-        return Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens: MAX_OPENS_DEFAULT });
+        let max_opens = MAX_OPENS_DEFAULT;
+        return Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens, second_factor: None });
     };
     if channel == Channel::Post {
         return Err(Refusal::BadOption.at("link"));
@@ -237,7 +241,18 @@ fn check_link(
         .ok()
         .filter(|opens| (1..=MAX_OPENS_MAX).contains(opens))
         .ok_or(Refusal::BadOption.at("link.max_opens"))?;
-    Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens })
+    let second_factor = terms.second_factor.as_ref().map(|claim| match claim {
+        FactorClaim::EmailCode {} => FactorKind::EmailCode,
+        FactorClaim::Passcode { .. } => FactorKind::Passcode,
+    });
+    Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens, second_factor })
+}
+
+fn check_passcode(terms: Option<&LinkTerms>) -> Result<Option<Passcode>, Refused> {
+    match terms.and_then(|terms| terms.second_factor.as_ref()) {
+        Some(FactorClaim::Passcode { passcode }) => Passcode::set(passcode).map(Some),
+        Some(FactorClaim::EmailCode {}) | None => Ok(None),
+    }
 }
 
 fn ttl_max(days_max: u32) -> Duration {

@@ -38,7 +38,11 @@ fn checked(job: &Value, change: impl FnOnce(&mut CheckContext<'_>)) -> Result<Ch
 fn what_is_left_out_has_a_value() {
     let job = checked(&minimal(), |_| ()).unwrap();
     assert_eq!(job.filename, FILENAME_DEFAULT, "a name");
-    assert_eq!(job.link, CheckedLink { ttl_seconds: 1_209_600, max_opens: 20 }, "a link");
+    assert_eq!(
+        job.link,
+        CheckedLink { ttl_seconds: 1_209_600, max_opens: 20, second_factor: None },
+        "a link"
+    );
     assert_eq!(job.send_at, noon(), "at once");
     assert_eq!(job.recipient.locale.tag(), "ja", "a language");
     assert!(job.evidence == Evidence::default(), "no evidence");

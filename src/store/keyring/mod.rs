@@ -173,6 +173,12 @@ impl KeyRing {
         self.key(KeyName::of_office(Kind::Verp, 0), true).await
     }
 
+    /// The key of second factors: the pepper of passcodes, and the key of what
+    /// rests of mailed codes.
+    pub async fn factor_key(&self) -> Result<Arc<Key>, KeyError> {
+        self.key(KeyName::of_office(Kind::Factor, 0), true).await
+    }
+
     /// The key of a tenant's blind indexes.
     pub async fn index_key(&self, tenant: &TenantId) -> Result<Arc<Key>, KeyError> {
         self.key(KeyName::of_tenant(Kind::Index, tenant, 0), true).await
@@ -315,6 +321,7 @@ fn parent_of(name: &KeyName) -> Option<KeyName> {
         | Kind::Outbox
         | Kind::Page
         | Kind::Verp
+        | Kind::Factor
         | Kind::Index
         | Kind::Sealing => None,
     }
@@ -334,6 +341,7 @@ fn may_be_gone(name: &KeyName, now: DateTime<Utc>) -> bool {
         | Kind::Outbox
         | Kind::Page
         | Kind::Verp
+        | Kind::Factor
         | Kind::Index
         | Kind::Sealing => false,
     }

@@ -188,6 +188,34 @@ pub async fn of_job(
         .collect())
 }
 
+const OPENS_OF_JOB: &str = concat!(
+    "-- opens_of_job
+    SELECT ",
+    event_columns!(),
+    " FROM audit_events e
+    WHERE e.job_id = $1 AND e.tenant = $2 AND e.kind IN ('opened', 'opened_verified')
+    ORDER BY e.id DESC LIMIT $3"
+);
+
+/// The last `limit` times that a delivery was opened, newest first.
+pub async fn opens_of_job(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    job: JobId,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(OPENS_OF_JOB)
+        .bind(job.0)
+        .bind(tenant.as_str())
+        .bind(limit)
+        .all(conn)
+        .await
+        .doing("read a job's opens")?
+        .iter()
+        .map(stored_event)
+        .collect())
+}
+
 /// Reads the columns of `event_columns!`.
 pub(super) fn stored_event(row: &impl Cells) -> Result<StoredEvent, StoreError> {
     Ok(StoredEvent {
@@ -207,5 +235,8 @@ pub(super) fn stored_event(row: &impl Cells) -> Result<StoredEvent, StoreError> 
 }
 
 /// The statements of this file.
-pub(super) const STATEMENTS: &[Statement] =
-    &[each("ledger::append", APPEND_ONE, APPEND_MANY), both("ledger::of_job", OF_JOB)];
+pub(super) const STATEMENTS: &[Statement] = &[
+    each("ledger::append", APPEND_ONE, APPEND_MANY),
+    both("ledger::of_job", OF_JOB),
+    both("ledger::opens_of_job", OPENS_OF_JOB),
+];

@@ -13,8 +13,9 @@ use chrono::{DateTime, Utc};
 use super::{
     StoreError, Tx,
     cells::Cells,
+    code_mails,
     error::Doing as _,
-    execute, jobs,
+    execute, factors, jobs,
     ledger::{self, EventColumns, EventRow},
     links,
     outbox::{self, OutboxColumns, OutboxRow},
@@ -159,6 +160,14 @@ const PURGE_POSTGRES: &str = "
         DELETE FROM pieces p
         WHERE p.job_id = ANY($3::uuid[]) AND (p.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
+    untried AS (
+        DELETE FROM factors f
+        WHERE f.job_id = ANY($3::uuid[]) AND (f.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
+    unmailed AS (
+        DELETE FROM code_mails c
+        WHERE c.job_id = ANY($3::uuid[]) AND (c.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
     emptied AS (
         UPDATE segments s SET live = s.live - g.count
         FROM (
@@ -265,6 +274,8 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
     }
     work::delete(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
+    factors::forget(tx, item.id).await?;
+    code_mails::forget(tx, item.id).await?;
     with_conn!(&mut *tx, |conn| {
         sqlx::query(DELETE_PIECE).bind(item.id.0).run(&mut *conn).await.doing(act)?;
         if let Some(segment) = row.segment {

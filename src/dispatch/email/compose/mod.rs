@@ -61,13 +61,19 @@ impl Composer {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_auto_escape_callback(|name| match name {
-            "ja.html" | "en.html" => AutoEscape::Html,
+            "ja.html" | "en.html" | "ja.code.html" | "en.code.html" => AutoEscape::Html,
             _ => AutoEscape::None,
         });
         for (name, source) in [
             ("ja.subject", include_str!("../../../../templates/mail/ja.subject")),
             ("ja.txt", include_str!("../../../../templates/mail/ja.txt")),
             ("ja.html", include_str!("../../../../templates/mail/ja.html")),
+            ("ja.code.subject", include_str!("../../../../templates/mail/ja.code.subject")),
+            ("ja.code.txt", include_str!("../../../../templates/mail/ja.code.txt")),
+            ("ja.code.html", include_str!("../../../../templates/mail/ja.code.html")),
+            ("en.code.subject", include_str!("../../../../templates/mail/en.code.subject")),
+            ("en.code.txt", include_str!("../../../../templates/mail/en.code.txt")),
+            ("en.code.html", include_str!("../../../../templates/mail/en.code.html")),
             ("en.subject", include_str!("../../../../templates/mail/en.subject")),
             ("en.txt", include_str!("../../../../templates/mail/en.txt")),
             ("en.html", include_str!("../../../../templates/mail/en.html")),
@@ -79,6 +85,29 @@ impl Composer {
 
     /// Writes the mail of `order`. The same order gives the same bytes.
     pub fn compose(&self, order: &MailOrder<'_>) -> Result<Composed, Fault> {
+        let names = match order.locale {
+            Locale::Ja => ["ja.subject", "ja.txt", "ja.html"],
+            Locale::En => ["en.subject", "en.txt", "en.html"],
+        };
+        self.write(order, names, order.link_url)
+    }
+
+    /// Writes the mail that carries a code. Of the order's link only the host
+    /// is said, and what expires is the code.
+    pub fn compose_code(&self, order: &MailOrder<'_>, code: &str) -> Result<Composed, Fault> {
+        let names = match order.locale {
+            Locale::Ja => ["ja.code.subject", "ja.code.txt", "ja.code.html"],
+            Locale::En => ["en.code.subject", "en.code.txt", "en.code.html"],
+        };
+        self.write(order, names, code)
+    }
+
+    fn write(
+        &self,
+        order: &MailOrder<'_>,
+        [subject, plain, html]: [&str; 3],
+        secret: &str,
+    ) -> Result<Composed, Fault> {
         check_texts(order)?;
         let host = text::link_host(order.link_url).ok_or(Fault::BadLink)?;
         if !text::is_message_id(order.message_id) {
@@ -86,10 +115,6 @@ impl Composer {
         }
         let envelope = Envelope::read(order)?;
         let view = view(order, host)?;
-        let [subject, plain, html] = match order.locale {
-            Locale::Ja => ["ja.subject", "ja.txt", "ja.html"],
-            Locale::En => ["en.subject", "en.txt", "en.html"],
-        };
         let plain = self.render(plain, &view)?;
         let html = self.render(html, &view)?;
         let subject = match order.subject {
@@ -102,8 +127,8 @@ impl Composer {
         let head = head(order, &envelope, subject, &boundary)?;
         // Large enough from the start: a buffer that grows leaves a copy of
         // the link behind. Not much larger: all of it has to be wiped.
-        let plain = Part::new("text/plain", &plain, order.link_url);
-        let html = Part::new("text/html", &html, order.link_url);
+        let plain = Part::new("text/plain", &plain, secret);
+        let html = Part::new("text/html", &html, secret);
         let room = [head.len(), plain.room(), html.room(), 1_024];
         let room = room.into_iter().fold(0, usize::saturating_add);
         let mut mail = Zeroizing::new(String::with_capacity(room));
@@ -166,6 +191,7 @@ fn view(order: &MailOrder<'_>, host: &str) -> Result<Value, Fault> {
         replies => order.reply_to.is_some(),
         expires => moment(order.locale, &order.expires_at)?,
         host => host,
+        // The secret of the mail: the link, or the code.
         link => LINK.to_string(),
     })
 }
