@@ -6,8 +6,13 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::DateTime;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
-use super::{column, prints, sealed_body::SealingPair, stream, token, wrap, *};
-use crate::domain::ids::TenantId;
+use super::{column, factor, prints, sealed_body::SealingPair, stream, token, wrap, *};
+use uuid::Uuid;
+
+use crate::domain::{
+    factor::Passcode,
+    ids::{JobId, TenantId},
+};
 
 /// One example: its values by name, text and hexadecimal decoded alike.
 pub(crate) struct Vector(HashMap<String, Vec<u8>>);
@@ -74,6 +79,14 @@ fn the_macs_are_as_documented() {
     let now = DateTime::from_timestamp(minute * 60 + 59, 0).unwrap();
     let nonce = prints::page_nonce(&v.key("key"), &v.array("link"), now);
     assert_eq!(nonce, v.text("nonce"), "page");
+    let v = Vector::named("code");
+    let mac = factor::code_mac(&v.key("key"), &v.array("link"), v.text("code"));
+    assert_eq!(mac.as_slice(), v.bytes("mac"), "code");
+    let v = Vector::named("passcode");
+    let (job, typed) =
+        (JobId(Uuid::from_bytes(v.array("job"))), Passcode::typed(v.text("passcode")));
+    let held = factor::passcode_holds(&v.key("key"), job, v.text("verifier"), &typed);
+    assert_eq!(held, Ok(true), "passcode");
     let v = Vector::named("derive");
     assert_eq!(v.key("key").derive(v.text("label")).expose(), v.bytes("subkey"), "derive");
 }

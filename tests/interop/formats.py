@@ -17,6 +17,7 @@ import uuid
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 
@@ -45,6 +46,12 @@ def token(v):
 def page(v):
     print_ = mac(v["key"], b"kakitome page v1", v["link"], v["minute"])[:16]
     return {"nonce": base64url(v["minute"] + print_)}
+
+
+def passcode(v):
+    peppered = mac(v["key"], b"kakitome passcode v1", v["job"], v["passcode"])
+    slow = Argon2id(salt=v["salt"], length=32, iterations=2, lanes=1, memory_cost=19 * 1024)
+    return {"verifier": f"v1${base64url(v['salt'])}${base64url(slow.derive(peppered))}"}
 
 
 def stream(v):
@@ -86,6 +93,8 @@ ANSWERS = {
     },
     "verp": lambda v: {"tag": mac(v["key"], b"kakitome verp v1", v["job"])[:10]},
     "page": page,
+    "code": lambda v: {"mac": mac(v["key"], b"kakitome code v1", v["link"], v["code"])},
+    "passcode": passcode,
     "derive": lambda v: {"subkey": HKDFExpand(hashes.SHA256(), 32, v["label"]).derive(v["key"])},
     "token": token,
     "stream": stream,

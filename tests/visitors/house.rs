@@ -75,6 +75,8 @@ pub(crate) struct Ear {
     pub(crate) guesses: AtomicUsize,
     pub(crate) first_opens: AtomicUsize,
     pub(crate) answers: Mutex<Vec<(&'static str, u16)>>,
+    /// What senders were told.
+    pub(crate) told: Mutex<Vec<(EventKind, Option<&'static str>)>>,
 }
 
 impl gateway::Meter for Ear {
@@ -96,12 +98,17 @@ struct Herald {
 impl Announce for Herald {
     fn announce(&self, news: &News<'_>) -> Result<Option<OutboxRow>, CryptoError> {
         self.breaker.check("announce").map_err(|Blown| CryptoError::NoEntropy)?;
-        if news.kind != EventKind::Opened {
+        if ![EventKind::Opened, EventKind::OpenedVerified, EventKind::Undeliverable]
+            .contains(&news.kind)
+        {
             return Ok(None);
         }
         let key = news.key.unwrap_or_default();
         assert!(!key.is_empty(), "the sender's key belongs into the event");
-        self.ear.first_opens.fetch_add(1, Ordering::SeqCst);
+        if news.kind != EventKind::Undeliverable {
+            self.ear.first_opens.fetch_add(1, Ordering::SeqCst);
+        }
+        self.ear.told.lock().unwrap().push((news.kind, news.code));
         let (id, sealed) = (uuid::Uuid::now_v7(), vec![1, 2, 3]);
         let routing_key = "delivery.opened".into();
         Ok(Some(OutboxRow { id, job: news.job, routing_key, sealed }))
@@ -358,10 +365,20 @@ impl House {
         fields: &[(&str, &str)],
         headers: &[(&'static str, &str)],
     ) -> reqwest::Response {
+        self.form_to("/o", fields, headers).await
+    }
+
+    /// Sends a form to a path.
+    pub(crate) async fn form_to(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        headers: &[(&'static str, &str)],
+    ) -> reqwest::Response {
         let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = self
             .client
-            .post(format!("{}/o", self.url))
+            .post(format!("{}{path}", self.url))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.join("&"));
         for (name, value) in headers {

@@ -3,8 +3,9 @@
 use chrono::TimeDelta;
 use kakitome::{
     clock::Clock as _,
-    crypto::{DeliveryKey, LinkToken, delivery::artifact_aad, prints, stream, wrap},
+    crypto::{DeliveryKey, LinkToken, delivery::artifact_aad, factor, prints, stream, wrap},
     domain::{
+        factor::{Passcode, SecondFactor},
         ids::{JobId, TenantId},
         job::Channel,
         locale::Locale,
@@ -41,6 +42,14 @@ pub(crate) struct Order {
     pub(crate) pdf: Vec<u8>,
     pub(crate) locale: Locale,
     pub(crate) number: &'static str,
+    pub(crate) factor: Option<Factor>,
+}
+
+/// What a link asks for besides itself.
+#[derive(Clone, Copy)]
+pub(crate) enum Factor {
+    Code,
+    Passcode(&'static str),
 }
 
 impl Default for Order {
@@ -51,6 +60,7 @@ impl Default for Order {
             pdf: pdf(100_000),
             locale: Locale::Ja,
             number: "INV-1",
+            factor: None,
         }
     }
 }
@@ -95,6 +105,7 @@ impl House {
             recipient_name: "株式会社カナリア".into(),
             email: Some("canary@example.jp".into()),
             locale: order.locale,
+            second_factor: self.kept(order, job).await,
             ..Personal::default()
         };
         let index = self.keys.index_key(&tenant).await.unwrap();
@@ -142,6 +153,19 @@ impl House {
         };
         jobs::accept_now(&self.db, self.epoch, &[new], &[]).await.unwrap();
         (job, key)
+    }
+
+    /// The second factor as the desk keeps it.
+    async fn kept(&self, order: &Order, job: JobId) -> Option<SecondFactor> {
+        let key = self.keys.factor_key().await.unwrap();
+        order.factor.map(|wanted| match wanted {
+            Factor::Code => SecondFactor::EmailCode,
+            Factor::Passcode(text) => {
+                let passcode = Passcode::set(text).unwrap();
+                let verifier = factor::verifier(&key, job, &passcode, &self.entropy).unwrap();
+                SecondFactor::Passcode { verifier }
+            }
+        })
     }
 
     async fn seal_and_send(

@@ -9,6 +9,10 @@ mod api;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod astray;
+#[cfg(test)]
+mod factors;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod flood;
@@ -20,3 +24,5 @@ mod letters;
 mod links;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod scanners;

@@ -39,6 +39,9 @@ pub mod journey;
 /// The sample tenant's short name.
 pub const TENANT: &str = "demo";
 
+/// The sample tenant's logo.
+const LOGO: &str = include_str!("../../../templates/pages/sample-logo.svg");
+
 /// The sample jobs: one by mail, one by post.
 const SAMPLES: [(&str, &str); 2] = [
     ("email", include_str!("../../../docs/examples/email-invoice.json")),
@@ -165,8 +168,12 @@ async fn configure(
         ],
         ..Post::default()
     });
+    let logo = dir.join("logo.svg");
+    std::fs::write(&logo, LOGO)?;
     let tenant = Tenant {
         name: "書留サンプル株式会社".into(),
+        colour: Some("#0b5f50".into()),
+        logo: Some(logo),
         contact: Some("経理部 03-0000-0000".into()),
         locale: Locale::Ja,
         users: vec![TENANT.into()],
