@@ -452,7 +452,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let text = self.text();
         let at = text.find(&format!("name=\"{name}\"")).expect("the field is there");
         let rest = &text[at..];

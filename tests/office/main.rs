@@ -3,6 +3,7 @@
 //! journey ends in the inspection of the whole office.
 
 mod dies_here;
+mod factors;
 mod harness;
 mod inspection;
 mod mail;
