@@ -5,7 +5,7 @@
 //! told from one. Who reads the log later sees on what grounds an open may
 //! have been a mail gateway's.
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How soon after the relay took the mail hardly any person has opened it.
@@ -52,6 +52,7 @@ const PROGRAMS: [&str; 34] = [
 ];
 
 /// Labels of one visit.
+#[expect(clippy::struct_excessive_bools, reason = "each is one label")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Labels {
     no_sec_fetch: bool,
@@ -68,7 +69,7 @@ impl Labels {
         sent: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Self {
-        let program = headers.get(header::USER_AGENT).map(|value| value.as_bytes());
+        let program = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
         let program = program.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
         let early = sent.is_some_and(|sent| now.signed_duration_since(sent) < EARLY);
         Self {

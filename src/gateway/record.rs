@@ -172,7 +172,7 @@ impl Inner {
         let job = job.map(tracing::field::display);
         let notice = if fault.is_damage() { Notice::Broken } else { Notice::Trouble };
         // A number without meaning: who is called finds this line by it.
-        let support = self.parts.entropy.array().ok().map(|drawn| support::number(&drawn));
+        let support = self.parts.entropy.array().ok().map(support::number);
         let shown = support.as_deref().unwrap_or_default();
         let error = Chain(fault).to_string();
         tracing::error!(job.id = job, support = shown, error, "a visitor was not served");
