@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     StoreError, Tx,
     cells::{Cells as _, micros},
+    code_mails,
     error::Doing as _,
     execute,
     run::Rows as _,
@@ -284,9 +285,11 @@ const FORGET: &str = "
     DELETE FROM factors WHERE job_id = $1
 ";
 
-/// Forgets what was tried at a delivery that is purged.
+/// Forgets what was tried at a delivery that is purged, and a code that waits
+/// to be mailed.
 pub(super) async fn forget(tx: &mut Tx, job: JobId) -> Result<(), StoreError> {
-    execute!(tx, "forget tries", FORGET, job.0).map(drop)
+    execute!(tx, "forget tries", FORGET, job.0)?;
+    code_mails::forget(tx, job).await
 }
 
 /// The statements of this file.

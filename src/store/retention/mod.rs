@@ -13,7 +13,6 @@ use chrono::{DateTime, Utc};
 use super::{
     StoreError, Tx,
     cells::Cells,
-    code_mails,
     error::Doing as _,
     execute, factors, jobs,
     ledger::{self, EventColumns, EventRow},
@@ -161,12 +160,10 @@ const PURGE_POSTGRES: &str = "
         WHERE p.job_id = ANY($3::uuid[]) AND (p.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     untried AS (
-        DELETE FROM factors f
-        WHERE f.job_id = ANY($3::uuid[]) AND (f.job_id IN (SELECT id FROM cleared)) IS TRUE
+        DELETE FROM factors f WHERE f.job_id = ANY($3::uuid[]) AND (f.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     unmailed AS (
-        DELETE FROM code_mails c
-        WHERE c.job_id = ANY($3::uuid[]) AND (c.job_id IN (SELECT id FROM cleared)) IS TRUE
+        DELETE FROM code_mails c WHERE c.job_id = ANY($3::uuid[]) AND (c.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     emptied AS (
         UPDATE segments s SET live = s.live - g.count
@@ -179,8 +176,8 @@ const PURGE_POSTGRES: &str = "
     ),
     new_event AS (
         INSERT INTO audit_events (id, tenant, job_id, at, kind, code, leaf, detail, detail_key)
-        SELECT event, tenant, job, at, kind, code, leaf, detail, detail_key
-        FROM input WHERE (job IN (SELECT id FROM cleared)) IS TRUE
+        SELECT event, tenant, job, at, kind, code, leaf, detail, detail_key FROM input
+        WHERE (job IN (SELECT id FROM cleared)) IS TRUE
     ),
     new_outbox AS (
         INSERT INTO outbox (id, routing_key, sealed)
@@ -188,8 +185,7 @@ const PURGE_POSTGRES: &str = "
         FROM UNNEST($13::uuid[], $14::uuid[], $15::text[], $16::bytea[])
             AS o (id, job_id, routing_key, sealed)
         WHERE (o.job_id IN (SELECT id FROM cleared)) IS TRUE
-    )
-    SELECT id FROM cleared
+    ) SELECT id FROM cleared
 ";
 
 /// Purges deliveries and answers which; those that were purged before are left
@@ -275,7 +271,6 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
     work::delete(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
     factors::forget(tx, item.id).await?;
-    code_mails::forget(tx, item.id).await?;
     with_conn!(&mut *tx, |conn| {
         sqlx::query(DELETE_PIECE).bind(item.id.0).run(&mut *conn).await.doing(act)?;
         if let Some(segment) = row.segment {
