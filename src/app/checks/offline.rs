@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Finding, State, sqlite_file};
 use crate::{
-    app::{Chain, build, http::tls::Certificate},
+    app::{Chain, brands, build, http::tls::Certificate},
     config::{BlobKind, Config, SecretSource, secret::SecretError},
     dispatch::email::Relay,
     store::keyring::MasterKey,
@@ -38,6 +38,7 @@ pub(super) fn settled(config: &Config) -> Vec<Finding> {
     folders(config, &mut found);
     certificates(config, &mut found);
     listeners(config, &mut found);
+    logos(config, &mut found);
     notes(config, &mut found);
     found
 }
@@ -61,6 +62,18 @@ fn secrets(config: &Config, found: &mut Vec<Finding>) {
             Ok(secret) if key.starts_with("tenants.") => token(&key, secret.expose_secret().len()),
             Ok(_) => Finding::well(&key, "readable by the office alone"),
             Err(error) => closed(&key, &error),
+        });
+    }
+}
+
+fn logos(config: &Config, found: &mut Vec<Finding>) {
+    for (id, tenant) in &config.tenants {
+        let Some(path) = &tenant.logo else { continue };
+        let key = format!("tenants.{id}.logo");
+        found.push(match brands::logo(path) {
+            Ok(_) => Finding::well(&key, "a picture that the pages can show"),
+            Err(error) => Finding::new(&key, State::Wrong, format!("{error:#}"))
+                .remedy("name a small PNG, or an SVG without scripts and references"),
         });
     }
 }
