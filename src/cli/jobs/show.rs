@@ -8,6 +8,7 @@ use super::{OneJob, micros, no_such_job, second, summary};
 use crate::{
     cli::{Failure, Outcome, context::Context, print},
     domain::{
+        factor::SecondFactor,
         ids::JobId,
         log::{Actor, Fact, Kind, Leaf},
         personal::Personal,
@@ -31,7 +32,11 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
     drop(tx);
     let personal = if reveal {
         let keys = context.keys().await?;
-        let known = dossier::personal(&keys, &row).await?;
+        let mut known = dossier::personal(&keys, &row).await?;
+        // The print of a passcode is for comparing, not for looking at.
+        if let Some(SecondFactor::Passcode { verifier }) = &mut known.second_factor {
+            verifier.clear();
+        }
         keys.close().await;
         // On record before it is on the screen.
         let event = looked(&context, &row)?;
@@ -106,6 +111,8 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, n
         for one in &personal.address_lines {
             line("address", one.clone());
         }
+        let factor = personal.second_factor.as_ref();
+        maybe("second factor", factor.map(|factor| factor.kind().word().to_owned()));
         line("file name", personal.filename.clone());
         maybe("reference", personal.reference.clone());
     }
