@@ -216,7 +216,7 @@ class Walk:
         if bless:
             PICTURES.mkdir(exist_ok=True)
             image = Image.open(io.BytesIO(png)).convert("RGB")
-            image = image.quantize(64, dither=Image.Dither.NONE)
+            image = image.quantize(256, kmeans=2, dither=Image.Dither.NONE)
             image.save(PICTURES / file, optimize=True)
 
     def check(self, holds, where, why):
