@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     crypto::{LinkToken, Lookup, prints},
-    domain::{event::EventKind, locale::Locale, log::Kind},
+    domain::{crockford::LinkNumber, event::EventKind, ids::EventId, locale::Locale, log::Kind},
     store::{
         StoreError,
         dossier::{self, DossierError},
@@ -43,8 +43,8 @@ use crate::{
 
 /// What became of a wish to open.
 enum Opening {
-    /// Counted and on record.
-    Counted,
+    /// Counted and on record, under this event.
+    Counted(EventId),
     /// The link opens nothing any more.
     Refused,
 }
@@ -130,8 +130,8 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
         return gateway.link_page(&seen, |_| locale).await;
     }
     match gateway.count(&link, &found, &visitor, now).await {
-        Ok(Opening::Counted) => {
-            let session = Session::begin(link, now, found.link.expires_at);
+        Ok(Opening::Counted(event)) => {
+            let session = Session::begin(link, event, now, found.link.expires_at);
             see(&format!("/v/{}?lang={}", session.text(&page_key), locale.tag()))
         }
         Ok(Opening::Refused) => gateway.pages.notice(Notice::Gone, locale),
@@ -207,6 +207,7 @@ impl Inner {
             what => what(words, locale, found.job.pages, bytes),
             expires => When::new(words, locale, display.zone, expires, *now),
             host => &self.site.authority,
+            number => LinkNumber::of(found.link.job).to_string(),
             token => token.text().as_str(),
             nonce => prints::page_nonce(&page_key, &link.print, *now),
         };
@@ -225,6 +226,7 @@ impl Inner {
         let (tenant, job) = (&found.link.tenant, found.link.job);
         let event =
             self.event(Kind::Opened, tenant, Some(job), now, Vec::new(), Some(visitor)).await?;
+        let opened = event.id;
         let outbox = match dossier::personal(&self.parts.keys, &found.job).await {
             // The sender hears of the first open; the log has them all.
             Ok(personal) if found.link.opens == 0 => self.parts.announce.announce(&News {
@@ -253,6 +255,6 @@ impl Inner {
             return Ok(Opening::Refused);
         }
         tx.commit().await?;
-        Ok(Opening::Counted)
+        Ok(Opening::Counted(opened))
     }
 }

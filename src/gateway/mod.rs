@@ -16,6 +16,7 @@
 
 mod artifact;
 mod door;
+mod ends;
 mod file;
 mod guesses;
 mod link;
@@ -23,6 +24,7 @@ mod notes;
 mod pages;
 mod range;
 mod record;
+mod running;
 mod session;
 mod viewer;
 mod visitor;
@@ -44,16 +46,21 @@ use tokio::sync::Semaphore;
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
-    domain::{ids::TenantId, locale::Locale},
+    domain::{
+        ids::{Epoch, TenantId},
+        locale::Locale,
+    },
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
 use door::Site;
 use guesses::Guesses;
 use notes::Notes;
 use pages::{Notice, Pages};
+use running::Running;
 use words::negotiate;
 
 pub use record::FlushError;
+pub use running::Hangup;
 pub use visitor::TrustedProxies;
 
 /// Why the gateway cannot be built.
@@ -141,6 +148,8 @@ pub struct Parts {
     pub blobs: Blobs,
     /// The time of day.
     pub clock: SharedClock,
+    /// This life of the process: it answers for the downloads that it began.
+    pub epoch: Epoch,
     /// Writes rows of the log.
     pub scribe: Scribe,
     /// Knows the tenants.
@@ -169,6 +178,7 @@ struct Inner {
     pages: Pages,
     notes: Notes,
     guesses: Guesses,
+    running: Running,
     downloads: Arc<Semaphore>,
 }
 
@@ -191,8 +201,21 @@ impl Gateway {
             pages: Pages::built_in()?,
             notes: Notes::new(limits.notes_max),
             guesses: Guesses::default(),
+            running: Running::default(),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
         })))
+    }
+
+    /// Asks the books for every download that runs whether it may go on, and
+    /// ends those that may not. Gives how many run; to be called every second.
+    pub async fn look(&self) -> usize {
+        self.0.look().await
+    }
+
+    /// Gives up the downloads that dead processes left unended: what was
+    /// reserved for them stands. Gives how many; to be called now and then.
+    pub async fn settle(&self) -> Result<usize, FlushError> {
+        self.0.settle().await
     }
 
     /// Writes down what was noted since the last time: fetched pages, guesses,

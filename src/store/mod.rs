@@ -30,6 +30,8 @@ mod cells;
 pub mod checkpoints;
 pub mod dossier;
 mod error;
+pub mod freezes;
+pub mod handouts;
 pub mod jobs;
 pub mod keyring;
 pub mod keys;

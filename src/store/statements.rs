@@ -68,6 +68,8 @@ pub fn all() -> Vec<Statement> {
         super::postal::batches::STATEMENTS,
         super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
+        super::handouts::STATEMENTS,
+        super::freezes::STATEMENTS,
         super::uploads::STATEMENTS,
         super::uploads::end::STATEMENTS,
     ]

@@ -225,6 +225,7 @@ impl House {
         let ear = Arc::new(Ear::default());
         let herald = Arc::new(Herald { ear: ear.clone(), breaker: breaker.clone() });
 
+        let epoch = Epoch(entropy.id(start).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());
         let settings = GatewaySettings {
@@ -237,6 +238,7 @@ impl House {
             keys: keys.clone(),
             blobs: blobs.clone(),
             clock: clock.clone(),
+            epoch,
             scribe: scribe.clone(),
             tenants: Arc::new(Names),
             announce: herald.clone(),
@@ -267,7 +269,6 @@ impl House {
         };
         let interface = serve(listener, api::router(parts));
 
-        let epoch = Epoch(entropy.id(start).unwrap());
         Self {
             url: public_url,
             api_url,

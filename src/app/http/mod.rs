@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn};
 
 use super::worker::{Loops, wait};
+use crate::gateway::Hangup;
 use patience::Patient;
 use seats::Seats;
 
@@ -128,9 +129,12 @@ async fn connection(
     router: Router,
     stop: CancellationToken,
 ) {
+    let line = Hangup::default();
+    let hangup = line.clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(hangup.next_request());
         let router = router.clone();
         async move {
             let answer = timeout(ANSWER_TIMEOUT, router.oneshot(request)).await;
@@ -147,6 +151,8 @@ async fn connection(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        // What it was sending was taken back.
+        () = line.cut_off() => Ok(()),
         () = wait(CONNECTION_TIMEOUT) => Ok(()),
     };
     if let Err(error) = ended {

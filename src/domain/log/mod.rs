@@ -83,7 +83,7 @@ words! {
         Opened "opened"
         /// The document's bytes were asked for within an opened session.
         Downloaded "downloaded"
-        /// The bytes of an open or a download were sent to the end.
+        /// A download ended; the facts say how many bytes were handed over.
         DownloadEnded "download_ended"
         /// An access was never completed; nobody knows what arrived.
         OutcomeUnknown "outcome_unknown"
@@ -99,6 +99,10 @@ words! {
         Recalled "recalled"
         /// The mail bounced for good, or the letter came back.
         Undeliverable "undeliverable"
+        /// A delivery or a tenant was frozen: nothing opens until it is lifted.
+        Frozen "frozen"
+        /// A freeze was lifted.
+        Unfrozen "unfrozen"
         /// A person ordered that a document be kept longer.
         HoldSet "hold_set"
         /// A person lifted such an order.
