@@ -24,7 +24,7 @@ const TAIL_BITS: u32 = 28;
 /// Digits of a link number, its check symbol aside.
 const DIGITS: u32 = 12;
 
-/// `KT-4F7Q-29XM-8C3V-T`: which delivery a recipient is asking about.
+/// `KT-4F7Q-29XM-8C3V-E`: which delivery a recipient is asking about.
 ///
 /// 60 bits: the second in which the job was accepted, counted from 2020, and
 /// the last 28 bits of its id. Two jobs may share a number, once in some
@@ -34,7 +34,7 @@ pub struct LinkNumber(u64);
 
 /// The text is not a link number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a link number looks like KT-4F7Q-29XM-8C3V-T, with its check symbol at the end")]
+#[error("a link number looks like KT-4F7Q-29XM-8C3V-E, with its check symbol at the end")]
 pub struct BadLinkNumber;
 
 impl LinkNumber {
@@ -153,7 +153,7 @@ mod tests {
     fn a_number_is_found_again_however_it_is_written() {
         let number = LinkNumber::of(job());
         let text = number.to_string();
-        assert_eq!(text.len(), "KT-4F7Q-29XM-8C3V-T".len(), "one length for all: {text}");
+        assert_eq!(text.len(), "KT-4F7Q-29XM-8C3V-E".len(), "one length for all: {text}");
         let sloppy = text.replace('-', " ").to_lowercase().replace('1', "l").replace('0', "o");
         for written in [text.clone(), sloppy, text.replace('-', "")] {
             assert_eq!(written.parse(), Ok(number), "{written}");
