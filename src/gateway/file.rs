@@ -111,8 +111,9 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
     match gateway.hand_out(&asked, &handing, seat).await {
         Ok(Some(response)) => response,
         // It was taken back between the look into the books and now.
-        Ok(None) => gateway.pages.notice(Notice::Gone, locale),
-        Err(Fault::Dossier(DossierError::Destroyed)) => gateway.pages.notice(Notice::Gone, locale),
+        Ok(None) | Err(Fault::Dossier(DossierError::Destroyed)) => {
+            gateway.pages.notice(Notice::Gone, locale)
+        }
         Err(fault) => {
             // The day may have come between the look into the books and now.
             match gateway.readable(text, now, locale).await {

@@ -26,6 +26,7 @@ use sqlx::{
     },
 };
 
+pub mod account;
 mod cells;
 pub mod checkpoints;
 pub mod dossier;

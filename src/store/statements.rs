@@ -68,6 +68,7 @@ pub fn all() -> Vec<Statement> {
         super::postal::batches::STATEMENTS,
         super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
+        super::account::STATEMENTS,
         super::handouts::STATEMENTS,
         super::freezes::STATEMENTS,
         super::uploads::STATEMENTS,

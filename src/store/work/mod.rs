@@ -37,7 +37,7 @@ pub use claim::{Leased, claim};
 pub use dispatch::{DispatchedJob, dispatched_now};
 pub use mark::mark_sending_now;
 pub use moves::{ambiguous, park, undeliverable};
-pub use person::{CancelAnswer, RecallAnswer, cancel, recall, retry_by_person};
+pub use person::{CancelAnswer, RecallAnswer, cancel, hold, recall, retry_by_person};
 pub use seal::{NewLink, Next, SealedJob, SealedMail, seal_now};
 
 /// What has to be done next for a delivery.
