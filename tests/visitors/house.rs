@@ -57,7 +57,8 @@ impl Fuse for Breaker {
     }
 }
 
-struct Names;
+/// Knows every tenant.
+pub(crate) struct Names;
 
 impl TenantDirectory for Names {
     fn display(&self, tenant: &TenantId) -> TenantDisplay {
@@ -163,6 +164,8 @@ pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) ear: Arc<Ear>,
     pub(crate) epoch: Epoch,
+    /// The address of the database.
+    pub(crate) database: String,
     pub(crate) folder: tempfile::TempDir,
     servers: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -283,9 +286,15 @@ impl House {
             gateway,
             ear,
             epoch,
+            database: url,
             folder,
             servers: vec![pages, interface],
         }
+    }
+
+    /// What makes the result events of this house.
+    pub(crate) fn herald(&self) -> Arc<dyn Announce> {
+        Arc::new(Herald { ear: self.ear.clone(), breaker: self.breaker.clone() })
     }
 
     /// A row of the log about a delivery.

@@ -19,4 +19,12 @@ mod letters;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod opens;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod taken_back;
