@@ -5,9 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::DateTime;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use uuid::Uuid;
 
 use super::{column, prints, sealed_body::SealingPair, stream, token, wrap, *};
-use crate::domain::ids::TenantId;
+use crate::domain::{
+    crockford::{LinkNumber, session_label},
+    ids::{EventId, JobId, TenantId},
+};
 
 /// One example: its values by name, text and hexadecimal decoded alike.
 pub(crate) struct Vector(HashMap<String, Vec<u8>>);
@@ -93,6 +97,17 @@ fn the_token_is_as_documented() {
     let bytes = BASE64URL_NOPAD.decode(v.text("text").as_bytes()).unwrap();
     assert_eq!(&bytes[3..27], v.bytes("random"), "random");
     assert_eq!(v.text("text").len(), token::TEXT_LENGTH, "length");
+}
+
+#[test]
+fn the_link_number_and_the_session_label_are_as_documented() {
+    let v = Vector::named("number");
+    let job = JobId(Uuid::from_bytes(v.array("job")));
+    assert_eq!(LinkNumber::of(job).to_string(), v.text("number"), "number");
+    assert_eq!(v.text("number").parse(), Ok(LinkNumber::of(job)), "and back");
+    let v = Vector::named("session");
+    let event = EventId(Uuid::from_bytes(v.array("event")));
+    assert_eq!(session_label(event), v.text("label"), "session");
 }
 
 #[test]

@@ -47,6 +47,26 @@ def page(v):
     return {"nonce": base64url(v["minute"] + print_)}
 
 
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ*~$=U"
+
+
+def digits(value, count):
+    return "".join(CROCKFORD[value >> 5 * place & 31] for place in reversed(range(count)))
+
+
+def number(v):
+    job = int.from_bytes(v["job"], "big")
+    value = ((job >> 80) // 1000 - 1_577_836_800) << 28 | job & (1 << 28) - 1
+    text = digits(value, 12)
+    groups = "-".join(text[at : at + 4] for at in (0, 4, 8))
+    return {"number": f"KT-{groups}-{CROCKFORD[value % 37]}"}
+
+
+def session(v):
+    text = digits(int.from_bytes(v["event"][-5:], "big"), 8)
+    return {"label": f"{text[:4]}-{text[4:]}"}
+
+
 def stream(v):
     derived = HKDF(hashes.SHA256(), 32, v["salt"], v["aad"]).derive(v["key"])
     nonce = v["prefix"] + bytes(4) + b"\x01"
@@ -88,6 +108,8 @@ ANSWERS = {
     "page": page,
     "derive": lambda v: {"subkey": HKDFExpand(hashes.SHA256(), 32, v["label"]).derive(v["key"])},
     "token": token,
+    "number": number,
+    "session": session,
     "stream": stream,
     "column": lambda v: {
         "sealed": wrap(

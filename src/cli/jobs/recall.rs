@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(whole["exact"], false, "not all of it is known");
         assert_eq!(whole["left"][1]["state"], "running", "this one may become less");
         assert_eq!(whole["left"][3]["partner"], "press", "for programs as well");
-        assert_eq!(whole["dead_since"], "2026-11-21T12:00:09.000000Z", "since then");
+        assert_eq!(whole["dead_since"], "2026-11-20T12:00:09.000000Z", "since then");
     }
 
     #[test]
