@@ -88,3 +88,15 @@ BEGIN
     END LOOP;
     RETURN TRUE;
 END $$;
+
+-- Links that are issued again: what was asked, and the sealed mail that takes
+-- the place of the one in the segment.
+CREATE TABLE reissues (
+    job_id UUID NOT NULL PRIMARY KEY,
+    asked_at BIGINT NOT NULL,
+    ttl_seconds BIGINT NOT NULL,
+    -- Which mail of the delivery it is: 2 is the first that is issued again.
+    number BIGINT NOT NULL,
+    mail BYTEA,
+    mail_hour BIGINT
+);

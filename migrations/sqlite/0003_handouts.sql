@@ -30,3 +30,15 @@ CREATE TABLE frozen_tenants (
     tenant TEXT NOT NULL PRIMARY KEY,
     frozen_at INTEGER NOT NULL
 ) STRICT;
+
+-- Links that are issued again: what was asked, and the sealed mail that takes
+-- the place of the one in the segment.
+CREATE TABLE reissues (
+    job_id BLOB NOT NULL PRIMARY KEY,
+    asked_at INTEGER NOT NULL,
+    ttl_seconds INTEGER NOT NULL,
+    -- Which mail of the delivery it is: 2 is the first that is issued again.
+    number INTEGER NOT NULL,
+    mail BLOB,
+    mail_hour INTEGER
+) STRICT;

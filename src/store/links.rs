@@ -148,10 +148,11 @@ pub async fn revoke_of_job(tx: &mut Tx, job: JobId, now: DateTime<Utc>) -> Resul
 
 const OF_JOB: &str = "
     -- of_job
-    SELECT l.day, l.print FROM links l WHERE l.job_id = $1 ORDER BY l.day
+    SELECT l.day, l.print FROM links l WHERE l.job_id = $1
+    ORDER BY CASE WHEN l.revoked_at IS NULL THEN 1 ELSE 0 END, l.revoked_at, l.day
 ";
 
-/// The links of a delivery as (day of issue, print), for staff and tests.
+/// The links of a delivery as (day of issue, print): the living one last.
 pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(OF_JOB)
         .bind(job.0)

@@ -57,6 +57,7 @@ pub fn all() -> Vec<Statement> {
         super::work::dispatch::STATEMENTS,
         super::work::moves::STATEMENTS,
         super::work::person::STATEMENTS,
+        super::work::reissue::STATEMENTS,
         super::workers::STATEMENTS,
         super::links::STATEMENTS,
         super::outbox::STATEMENTS,

@@ -175,6 +175,7 @@ fn a_job_that_is_not_there_is_not_found() {
         &["jobs", "cancel", job],
         &["jobs", "recall", job],
         &["jobs", "freeze", job],
+        &["jobs", "reissue", job],
         &["jobs", "show", "KT-1BKB-Y7ZJ-N704-V"],
         &["retention", "explain", job],
     ] {

@@ -14,5 +14,6 @@ mod park;
 pub mod press;
 pub mod recover;
 pub mod relay;
+mod resend;
 pub mod suspects;
 pub mod tend;

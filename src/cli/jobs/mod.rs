@@ -7,6 +7,7 @@ mod act;
 mod freeze;
 mod name;
 mod recall;
+mod reissue;
 mod show;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -81,6 +82,24 @@ enum Command {
                             0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04\n  kakitome jobs recall --json \
                             KT-1BKB-Y7ZJ-N704-V")]
     Recall(OneJob),
+    /// Revokes a job's link and mails a new one to the recorded address.
+    ///
+    /// The document stays what it is, and its day too: the new link ends after
+    /// so many days, and no later than its document. There is no way to name
+    /// another address. Refused (exit code 3) for what was never sent, was
+    /// taken back, or is destroyed. While the mail is under way, asking again
+    /// changes nothing; a mail whose reply is lost is on record as ambiguous
+    /// and is not sent again by itself.
+    #[command(after_help = "Examples:\n  kakitome jobs reissue \
+                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04\n  kakitome jobs reissue --days 3 \
+                            KT-1BKB-Y7ZJ-N704-V")]
+    Reissue {
+        #[command(flatten)]
+        job: OneJob,
+        /// How long the new link opens, in days.
+        #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: u16,
+    },
     /// Nothing of a job's document opens or flows until it is lifted.
     ///
     /// Its link answers like a dead one and counts no opens; downloads that
@@ -158,6 +177,7 @@ impl Jobs {
             Command::Retry(job) => act::retry(&job).await,
             Command::Cancel(job) => act::cancel(&job).await,
             Command::Recall(job) => recall::recall(&job).await,
+            Command::Reissue { job, days } => reissue::reissue(&job, days).await,
             Command::Freeze(job) => freeze::freeze(&job, true).await,
             Command::Unfreeze(job) => freeze::freeze(&job, false).await,
         }

@@ -93,6 +93,8 @@ words! {
         Parked "parked"
         /// A person sent the job on its way again.
         Retried "retried"
+        /// A person had the link issued again; the old one is dead.
+        Reissued "reissued"
         /// The sender took the job back before dispatch.
         Cancelled "cancelled"
         /// The sender took the document back after dispatch.

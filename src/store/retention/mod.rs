@@ -159,6 +159,10 @@ const PURGE_POSTGRES: &str = "
         DELETE FROM pieces p
         WHERE p.job_id = ANY($3::uuid[]) AND (p.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
+    unissued AS (
+        DELETE FROM reissues r
+        WHERE r.job_id = ANY($3::uuid[]) AND (r.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
     emptied AS (
         UPDATE segments s SET live = s.live - g.count
         FROM (
@@ -264,6 +268,7 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
         return Ok(false);
     }
     work::delete(tx, item.id).await?;
+    work::reissue::forget(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
     with_conn!(&mut *tx, |conn| {
         sqlx::query(DELETE_PIECE).bind(item.id.0).run(&mut *conn).await.doing(act)?;
