@@ -6,12 +6,17 @@
 //! finds that the link does not serve any more marks the stream: it ends short
 //! of its promised length, and its connection is cut where that is known.
 //!
+//! A question to the books that has begun is asked to its end, even if the
+//! stream is dropped meanwhile: a connection to a database that is dropped
+//! between BEGIN and its answer would go back to its pool inside a transaction.
+//!
 //! A stream of which the books could not be asked for [`LOOK_MAX`] ends too:
 //! what nobody can vouch for does not flow.
 
 use std::{
     collections::HashMap,
     fmt,
+    future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -19,6 +24,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, record::Fault};
@@ -181,10 +187,41 @@ pub(super) struct End {
     pub(super) at: DateTime<Utc>,
 }
 
+/// A question to the books, on its way.
+type Look = BoxFuture<'static, ()>;
+
+/// Keeps a question alive that its stream does not wait for any more.
+struct Shield<'s> {
+    running: &'s Running,
+    look: Option<Look>,
+}
+
+impl Drop for Shield<'_> {
+    fn drop(&mut self) {
+        if let Some(look) = self.look.take() {
+            self.running.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(look);
+        }
+    }
+}
+
+impl Running {
+    /// Waits for a question; if nobody waits to its end, the next look does.
+    async fn shielded(&self, look: Look) {
+        let mut shield = Shield { running: self, look: Some(look) };
+        poll_fn(|context| match &mut shield.look {
+            Some(look) => look.as_mut().poll(context),
+            None => std::task::Poll::Ready(()),
+        })
+        .await;
+        shield.look = None;
+    }
+}
+
 /// All downloads of this process.
 #[derive(Default)]
 pub(super) struct Running {
     tickets: Mutex<HashMap<EventId, Arc<Ticket>>>,
+    unfinished: Mutex<Vec<Look>>,
     ends: Mutex<Vec<End>>,
 }
 
@@ -224,6 +261,10 @@ impl Running {
         tickets.values().map(Arc::clone).collect()
     }
 
+    fn take_unfinished(&self) -> Vec<Look> {
+        std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Takes the ends out that are to be written down.
     pub(super) fn take_ends(&self) -> Vec<End> {
         std::mem::take(&mut *self.ends.lock().unwrap_or_else(PoisonError::into_inner))
@@ -239,10 +280,12 @@ impl Running {
 
 impl Inner {
     /// Whether a stream may give out more; asks the books where it has to.
-    pub(super) async fn may_flow(&self, ticket: &Ticket) -> bool {
+    pub(super) async fn may_flow(self: &Arc<Self>, ticket: &Arc<Ticket>) -> bool {
         let now = self.parts.clock.now();
         if !ticket.stopped.load(Ordering::SeqCst) && ticket.must_look(now) {
-            self.look_for(ticket, now).await;
+            let (gateway, asked) = (Arc::clone(self), Arc::clone(ticket));
+            let look = async move { gateway.look_for(&asked, now).await };
+            self.running.shielded(Box::pin(look)).await;
         }
         !ticket.stopped.load(Ordering::SeqCst)
     }
@@ -269,6 +312,9 @@ impl Inner {
 
     /// See [`Gateway::look`](super::Gateway::look).
     pub(super) async fn look(&self) -> usize {
+        for unfinished in self.running.take_unfinished() {
+            unfinished.await;
+        }
         let now = self.parts.clock.now();
         let tickets = self.running.all();
         for ticket in &tickets {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use kakitome::{
-    app::{http, worker::Loops},
+    app::{
+        http::{self, Serving},
+        worker::Loops,
+    },
     clock::Clock as _,
     domain::ids::Epoch,
     gateway::{self, Gateway, GatewaySettings},
@@ -72,7 +75,9 @@ impl House {
         let gateway = Gateway::new(&settings, parts).unwrap();
         let stop = CancellationToken::new();
         let (loops, router) = (Loops::new(), gateway::router(gateway.clone()));
-        loops.spawn(http::serve(listener, router, loops.clone(), stop.clone()));
+        // Everybody comes from one address here.
+        let serving = Serving { tls: None, proxies: vec!["127.0.0.0/8".parse().unwrap()] };
+        loops.spawn(http::serve(listener, router, serving, loops.clone(), stop.clone()));
         Neighbour { gateway, address, stop }
     }
 }

