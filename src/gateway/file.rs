@@ -23,12 +23,12 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Inner,
+    Hangup, Inner,
     artifact::{Artifact, ArtifactError, Reading},
     pages::Notice,
     range::{Wanted, wanted},
     record::{Fault, Found},
-    running::{Hangup, Ticket},
+    running::Ticket,
     session::Session,
     visitor::Visitor,
     words::negotiate,

@@ -19,6 +19,7 @@ mod door;
 mod ends;
 mod file;
 mod guesses;
+mod hangup;
 mod link;
 mod notes;
 mod pages;
@@ -59,8 +60,8 @@ use pages::{Notice, Pages};
 use running::Running;
 use words::negotiate;
 
+pub use hangup::Hangup;
 pub use record::FlushError;
-pub use running::Hangup;
 pub use visitor::TrustedProxies;
 
 /// Why the gateway cannot be built.

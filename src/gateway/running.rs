@@ -15,7 +15,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
@@ -25,9 +24,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 
-use super::{Inner, record::Fault};
+use super::{Inner, hangup::Hangup, record::Fault};
 use crate::{
     crypto::Lookup,
     domain::ids::{EventId, JobId, TenantId},
@@ -43,59 +41,6 @@ const LOOK_MAX: TimeDelta = TimeDelta::seconds(2);
 /// Ends that wait to be written down, at the most. One more is forgotten, and
 /// its row stays at what was reserved.
 const ENDS_MAX: usize = 10_000;
-
-/// Cuts the connection that a request came over, as long as that request is
-/// the connection's last: a browser, or a proxy, uses one connection for many.
-/// Whoever serves the pages puts one into each request's extensions and waits
-/// for the cut; without one a stream that is stopped ends when its reader reads
-/// on.
-#[derive(Clone, Default)]
-pub struct Hangup {
-    line: Arc<Line>,
-    request: u64,
-}
-
-#[derive(Default)]
-struct Line {
-    cut: CancellationToken,
-    requests: AtomicU64,
-}
-
-impl fmt::Debug for Hangup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hangup(..)")
-    }
-}
-
-impl Hangup {
-    /// The same connection's next request.
-    #[must_use]
-    pub fn next_request(&self) -> Self {
-        let request = self.line.requests.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
-        Self { line: Arc::clone(&self.line), request }
-    }
-
-    /// Waits until the connection is to be cut.
-    pub async fn cut_off(&self) {
-        self.line.cut.cancelled().await;
-    }
-
-    fn cut(&self) {
-        if self.is_last() {
-            self.line.cut.cancel();
-        }
-    }
-
-    fn is_last(&self) -> bool {
-        self.line.requests.load(Ordering::SeqCst) == self.request
-    }
-
-    /// Whether nothing of this request's answer waits to be sent any more: the
-    /// connection is gone, or has begun with the next request.
-    fn is_over(&self) -> bool {
-        !self.is_last() || Arc::strong_count(&self.line) == 1
-    }
-}
 
 /// One download that runs.
 pub(super) struct Ticket {
@@ -379,9 +324,9 @@ mod tests {
         let next = hangup.next_request();
         assert!(running.all().is_empty(), "the reader has asked for something else");
         first.stop();
-        assert!(!hangup.line.cut.is_cancelled(), "and that is not cut");
+        assert!(!hangup.is_cut(), "and that is not cut");
         next.cut();
-        assert!(hangup.line.cut.is_cancelled(), "its own cut is");
+        assert!(hangup.is_cut(), "its own cut is");
     }
 
     #[test]
