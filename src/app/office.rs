@@ -199,6 +199,9 @@ pub struct Delivery {
     pub key: DeliveryKey,
     /// The day whose key wraps it.
     pub purge_day: i64,
+    /// When its document is to be destroyed, if it was dispatched before: a mail
+    /// that follows gives it no more time.
+    pub purge_at: Option<DateTime<Utc>>,
     /// When it was taken on the books.
     pub accepted_at: DateTime<Utc>,
     /// How often it was tried, this time included.

@@ -36,6 +36,7 @@ use crate::{
     broker::BrokerSettings,
     config::Role,
     dispatch::email::{BootId, Carrier, Relay as MailRelay, SmtpCarrier},
+    gateway::{self, Gateway},
     store::workers,
 };
 
@@ -48,6 +49,8 @@ pub struct Running {
     pub loops: Loops,
     /// Where it listens.
     pub addresses: Addresses,
+    /// The recipients' pages, if it has them.
+    pub pages: Option<Gateway>,
 }
 
 /// Where an office listens; none for roles it does not have.
@@ -136,6 +139,7 @@ pub async fn start(
     };
     let mut addresses = Addresses::default();
     let outside = web::serving(&office, &loops)?;
+    let mut pages = None;
     if has(Role::Work) {
         for service in work_services(&office, carriers)? {
             loops.run(service);
@@ -165,8 +169,12 @@ pub async fn start(
         addresses.api = Some(listen(&loops, at, router, serving, "listen.api").await?);
     }
     if has(Role::Gateway) {
-        let (router, flush) = web::gateway(&office)?;
-        loops.run(flush);
+        let gateway = web::gateway(&office)?;
+        for service in web::gateway_services(&gateway) {
+            loops.run(service);
+        }
+        let router = gateway::router(gateway.clone());
+        pages = Some(gateway);
         let at = office.config.listen.gateway;
         addresses.gateway = Some(listen(&loops, at, router, outside, "listen.gateway").await?);
     }
@@ -175,7 +183,7 @@ pub async fn start(
     let at = office.config.listen.operations;
     let inside = Serving::default();
     addresses.operations = Some(listen(&loops, at, router, inside, "listen.operations").await?);
-    Ok(Running { office, loops, addresses })
+    Ok(Running { office, loops, addresses, pages })
 }
 
 fn consume(office: &Arc<Office>, desk: &OfficeDesk, settings: &BrokerSettings, loops: &Loops) {
@@ -208,7 +216,7 @@ impl Running {
     /// Shuts the office down: nothing new is taken, what is in memory goes on
     /// to its end, and what is left after `work.drain` is given back.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { office, loops, .. } = self;
+        let Self { office, loops, pages, .. } = self;
         loops.close_door();
         let drain = office.config.work.drain.0;
         let started = Instant::now();
@@ -222,6 +230,10 @@ impl Running {
         // A connection that hangs is not waited for: the journal speaks for it.
         if tokio::time::timeout(Duration::from_secs(3), loops.stop()).await.is_err() {
             tracing::warn!("a step did not stop in time");
+        }
+        // What was noted until the last connection closed.
+        if let Some(pages) = pages {
+            pages.flush().await?;
         }
         let under_way = office.journal.under_way();
         let safe: Vec<_> = left.into_iter().filter(|job| !under_way.contains(job)).collect();

@@ -38,8 +38,8 @@ const ROWS_KEPT: TimeDelta = TimeDelta::days(92);
 /// How long the key of a job is known after the job is gone.
 const DEDUPE_KEPT: TimeDelta = TimeDelta::days(400);
 
-/// The recipients' pages, and the loop that writes down what they noted.
-pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>)> {
+/// The recipients' pages.
+pub fn gateway(office: &Arc<Office>) -> anyhow::Result<Gateway> {
     let settings = GatewaySettings {
         public_url: office.config.office.public_url.clone(),
         trusted_proxies: office.config.office.trusted_proxies.clone(),
@@ -54,21 +54,39 @@ pub fn gateway(office: &Arc<Office>) -> anyhow::Result<(Router, Box<dyn Service>
             blobs: office.blobs.clone(),
             clock: Arc::clone(&office.clock),
             entropy: office.entropy.clone(),
+            epoch: office.epoch,
             scribe: office.scribe.clone(),
             tenants: Arc::new(Face(Arc::clone(office))),
             announce: Arc::new(office.events.clone()),
             meter: Arc::new(Meter(Arc::clone(&office.metrics))),
         },
     )?;
-    let notes = gateway.clone();
-    let flush = Step::boxed("gateway-notes", Duration::from_secs(2), move || {
-        let notes = notes.clone();
-        Box::pin(async move {
-            let written = notes.flush().await?;
-            Ok(if written == 0 { Tick::Idle } else { Tick::Worked(written) })
-        })
-    });
-    Ok((gateway::router(gateway), flush))
+    Ok(gateway)
+}
+
+/// The loops of the recipients' pages: one writes down what they noted, one
+/// asks whether the downloads that run may go on, one gives up what dead
+/// processes left.
+pub fn gateway_services(gateway: &Gateway) -> Vec<Box<dyn Service>> {
+    let (notes, running, left) = (gateway.clone(), gateway.clone(), gateway.clone());
+    let worked = |count| if count == 0 { Tick::Idle } else { Tick::Worked(count) };
+    vec![
+        Step::boxed("gateway-notes", Duration::from_secs(2), move || {
+            let notes = notes.clone();
+            Box::pin(async move { Ok(worked(notes.flush().await?)) })
+        }),
+        Step::boxed("gateway-look", Duration::from_secs(1), move || {
+            let running = running.clone();
+            Box::pin(async move {
+                running.look().await;
+                Ok(Tick::Idle)
+            })
+        }),
+        Step::boxed("gateway-settle", Duration::from_secs(30), move || {
+            let left = left.clone();
+            Box::pin(async move { Ok(worked(left.settle().await?)) })
+        }),
+    ]
 }
 
 /// How the pages and the interface are served, and the loop that reads a renewed

@@ -30,6 +30,7 @@ mod print;
 mod render;
 mod retention;
 mod serve;
+mod tenants;
 mod templates;
 mod upload;
 
@@ -69,8 +70,10 @@ enum Command {
     Upload(upload::Upload),
     /// Looks into a PDF as the office would, and sends nothing.
     CheckPdf(upload::CheckPdf),
-    /// Lists, shows, retries, cancels jobs.
+    /// Lists, shows, retries, cancels, recalls and freezes jobs.
     Jobs(jobs::Jobs),
+    /// Freezes everything of a tenant, or lifts that freeze.
+    Tenants(tenants::Tenants),
     /// Looks at a job as the office would, and sends nothing.
     CheckJob(check_job::CheckJob),
     /// Renders a template to a PDF.
@@ -162,6 +165,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Upload(upload) => upload.run().await,
         Command::CheckPdf(check_pdf) => check_pdf.run().await,
         Command::Jobs(jobs) => jobs.run().await,
+        Command::Tenants(tenants) => tenants.run().await,
         Command::CheckJob(check_job) => check_job.run(),
         Command::Render(render) => render.run(),
         Command::Templates(templates) => templates.run().await,

@@ -5,13 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::DateTime;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-
-use super::{column, factor, prints, sealed_body::SealingPair, stream, token, wrap, *};
 use uuid::Uuid;
 
+use super::{column, factor, prints, sealed_body::SealingPair, stream, token, wrap, *};
 use crate::domain::{
+    crockford::{LinkNumber, session_label},
     factor::Passcode,
-    ids::{JobId, TenantId},
+    ids::{EventId, JobId, TenantId},
 };
 
 /// One example: its values by name, text and hexadecimal decoded alike.
@@ -106,6 +106,17 @@ fn the_token_is_as_documented() {
     let bytes = BASE64URL_NOPAD.decode(v.text("text").as_bytes()).unwrap();
     assert_eq!(&bytes[3..27], v.bytes("random"), "random");
     assert_eq!(v.text("text").len(), token::TEXT_LENGTH, "length");
+}
+
+#[test]
+fn the_link_number_and_the_session_label_are_as_documented() {
+    let v = Vector::named("number");
+    let job = JobId(Uuid::from_bytes(v.array("job")));
+    assert_eq!(LinkNumber::of(job).to_string(), v.text("number"), "number");
+    assert_eq!(v.text("number").parse(), Ok(LinkNumber::of(job)), "and back");
+    let v = Vector::named("session");
+    let event = EventId(Uuid::from_bytes(v.array("event")));
+    assert_eq!(session_label(event), v.text("label"), "session");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod amount;
 pub mod calendar;
 pub mod canonical;
 pub mod checked;
+pub mod crockford;
 pub mod document;
 pub mod event;
 pub mod evidence;

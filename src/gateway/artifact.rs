@@ -3,16 +3,18 @@
 //! The last segment is authenticated before anything else, because it alone
 //! vouches for the length. Then the document is opened in windows, the first
 //! of them before the answer begins: a document of up to [`WINDOW`] bytes,
-//! which is nearly every one, is handed out whole or not at all. Of a larger
-//! one a damaged later window ends the connection short of the promised
-//! length, so that no browser takes the part for the whole.
+//! which is nearly every one, is authenticated whole before a byte of it goes.
+//! Of a larger one a damaged later window ends the connection short of the
+//! promised length, so that no browser takes the part for the whole.
+//!
+//! A window is given out in slices: what a slow reader's connection holds can
+//! not be taken back any more, so it never holds more than a slice.
 //!
 //! Plain bytes live in memory only, and are wiped when they have been sent.
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt as _};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -27,6 +29,8 @@ use crate::{
 
 /// Plain bytes that are opened at a time.
 pub(super) const WINDOW: u64 = 1 << 20;
+/// Plain bytes that are given to a connection at a time.
+const SLICE: usize = 64 << 10;
 
 /// Why a document does not open.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +89,7 @@ impl Artifact {
     /// Opens the first window of `range`; the rest follows as it is asked for.
     pub(super) async fn begin(self, range: Range<u64>) -> Result<Reading, ArtifactError> {
         let first = window(&range);
-        let plain = self.read(first.clone()).await?;
+        let plain = Bytes::from_owner(self.read(first.clone()).await?);
         Ok(Reading { artifact: self, plain, rest: first.end..range.end })
     }
 }
@@ -94,25 +98,25 @@ impl Artifact {
 #[derive(Debug)]
 pub(super) struct Reading {
     artifact: Artifact,
-    plain: Zeroizing<Vec<u8>>,
+    plain: Bytes,
     rest: Range<u64>,
 }
 
 impl Reading {
-    /// The plain bytes, window by window. Each window is opened whole before
-    /// any byte of it is given out.
-    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, ArtifactError>> + Send {
-        let Self { artifact, plain, rest } = self;
-        let first = stream::once(async move { Ok(Bytes::from_owner(plain)) });
-        let later = stream::try_unfold((artifact, rest), |(artifact, rest)| async move {
-            if rest.is_empty() {
+    /// The next slice of the plain bytes; none at the end. Each window is
+    /// opened whole before any byte of it is given out, and wiped when the
+    /// last of its slices has been dropped.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ArtifactError> {
+        if self.plain.is_empty() {
+            if self.rest.is_empty() {
                 return Ok(None);
             }
-            let next = window(&rest);
-            let plain = artifact.read(next.clone()).await?;
-            Ok(Some((Bytes::from_owner(plain), (artifact, next.end..rest.end))))
-        });
-        first.chain(later)
+            let next = window(&self.rest);
+            self.plain = Bytes::from_owner(self.artifact.read(next.clone()).await?);
+            self.rest = next.end..self.rest.end;
+        }
+        let slice = self.plain.len().min(SLICE);
+        Ok(Some(self.plain.split_to(slice)))
     }
 }
 

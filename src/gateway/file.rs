@@ -1,14 +1,15 @@
 //! The document itself, to be looked at or to be saved.
 //!
-//! In this order: the session, the books, the key, the seal, the log, the
-//! bytes. The log event has committed before the first byte leaves; when it
-//! cannot be written nothing is sent. A document that was exchanged, cut or
-//! changed is an empty 500 with a page that says so.
+//! In this order: the session, the books, the key, the seal, the reservation
+//! and the log, the bytes. Both have committed before the first byte leaves;
+//! when they cannot be written nothing is sent. How much was given to the
+//! connection is counted, and noted however the stream ends. A document that
+//! was exchanged, cut or changed is an empty 500 with a page that says so.
 //!
 //! One range is served as 206, so that a broken download can go on; asking
 //! for a part is an access like any other.
 
-use std::{ops::Range, pin::Pin, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use axum::{
     body::Body,
@@ -18,16 +19,17 @@ use axum::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt as _};
+use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Inner,
+    Hangup, Inner,
     artifact::{Artifact, ArtifactError, Reading},
-    notes::Note,
     pages::Notice,
     range::{Wanted, wanted},
     record::{Fault, Found},
+    running::Ticket,
+    session::Session,
     visitor::Visitor,
     words::negotiate,
 };
@@ -39,7 +41,7 @@ use crate::{
     },
     store::{
         dossier::{self, DossierError},
-        ledger,
+        handouts::{self, NewHandout, Way},
     },
 };
 
@@ -51,28 +53,11 @@ const POLICY: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-i
 /// What an old program calls a document whose own name it could not read.
 const PLAIN_NAME: &str = "document.pdf";
 
-/// How the document is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// To be looked at in the browser.
-    View,
-    /// To be saved.
-    Save,
-}
-
-impl Way {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::Save => "save",
-        }
-    }
-
-    const fn disposition(self) -> &'static str {
-        match self {
-            Self::View => "inline",
-            Self::Save => "attachment",
-        }
+/// How a browser is to take the document.
+const fn disposition_of(way: Way) -> &'static str {
+    match way {
+        Way::View => "inline",
+        Way::Save | Way::Partner => "attachment",
     }
 }
 
@@ -90,17 +75,20 @@ pub(super) async fn download(State(gateway): State<Arc<Inner>>, request: Request
 struct Asked {
     head: Parts,
     visitor: Visitor,
+    hangup: Option<Hangup>,
 }
 
 impl Asked {
     fn of(request: Request, gateway: &Inner) -> Self {
         let visitor = Visitor::of(&request, &gateway.proxies);
-        Self { head: request.into_parts().0, visitor }
+        let hangup = request.extensions().get::<Hangup>().cloned();
+        Self { head: request.into_parts().0, visitor, hangup }
     }
 }
 
 /// What is about to be handed out.
 struct Handing<'a> {
+    session: Session,
     found: &'a Found,
     visitor: &'a Visitor,
     way: Way,
@@ -112,17 +100,20 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
     let locale = negotiate(&asked.head.uri, &asked.head.headers, Locale::Ja);
     let path = asked.head.uri.path().strip_prefix("/v/").unwrap_or_default();
     let text = path.strip_suffix(suffix).unwrap_or_default();
-    let (_, found) = match gateway.readable(text, now, locale).await {
+    let (session, found) = match gateway.readable(text, now, locale).await {
         Ok(pair) => pair,
         Err(answer) => return *answer,
     };
     let Ok(seat) = Arc::clone(&gateway.downloads).try_acquire_owned() else {
         return gateway.pages.notice(Notice::Trouble, locale);
     };
-    let handing = Handing { found: &found, visitor: &asked.visitor, way, now };
-    match gateway.hand_out(&asked.head, &handing, seat).await {
-        Ok(response) => response,
-        Err(Fault::Dossier(DossierError::Destroyed)) => gateway.pages.notice(Notice::Gone, locale),
+    let handing = Handing { session, found: &found, visitor: &asked.visitor, way, now };
+    match gateway.hand_out(&asked, &handing, seat).await {
+        Ok(Some(response)) => response,
+        // It was taken back between the look into the books and now.
+        Ok(None) | Err(Fault::Dossier(DossierError::Destroyed)) => {
+            gateway.pages.notice(Notice::Gone, locale)
+        }
         Err(fault) => {
             // The day may have come between the look into the books and now.
             match gateway.readable(text, now, locale).await {
@@ -136,10 +127,11 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
 impl Inner {
     async fn hand_out(
         self: &Arc<Self>,
-        head: &Parts,
+        asked: &Asked,
         handing: &Handing<'_>,
         seat: OwnedSemaphorePermit,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Option<Response>, Fault> {
+        let head = &asked.head;
         let job = &handing.found.job;
         let key = dossier::delivery_key(&self.parts.keys, job).await?;
         let personal = dossier::personal_under(&key, job)?;
@@ -149,7 +141,7 @@ impl Inner {
         let (status, range) = match wanted(&head.headers, &etag, length) {
             Wanted::Whole => (StatusCode::OK, 0..length),
             Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-            Wanted::Nothing => return Ok(unsatisfiable(length)),
+            Wanted::Nothing => return Ok(Some(unsatisfiable(length))),
         };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
@@ -163,72 +155,148 @@ impl Inner {
             );
         }
         if head.method == Method::HEAD {
-            return Ok(response);
+            return Ok(Some(response));
         }
         let reading = artifact.begin(range.clone()).await?;
-        self.put_on_record(handing, &range).await?;
-        *response.body_mut() = self.body(reading, handing, &range, seat);
-        Ok(response)
+        let Some(handed) = self.reserve(asked, handing, &range, seat).await? else {
+            return Ok(None);
+        };
+        *response.body_mut() = handed.body(reading);
+        Ok(Some(response))
     }
 
-    async fn put_on_record(&self, handing: &Handing<'_>, range: &Range<u64>) -> Result<(), Fault> {
-        let place = |bytes: u64| Fact::Int(i64::try_from(bytes).unwrap_or(i64::MAX));
-        let facts = vec![
-            ("way", Fact::from(handing.way.word())),
-            ("from_byte", place(range.start)),
-            ("to_byte", place(range.end)),
-        ];
-        let (link, visitor) = (&handing.found.link, Some(handing.visitor));
-        let (kind, job) = (Kind::Downloaded, Some(link.job));
-        let event = self.event(kind, &link.tenant, job, handing.now, facts, visitor).await?;
-        let mut tx = self.parts.db.begin().await?;
-        ledger::append(&mut tx, &[event]).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// The bytes, with a note when the last of them has been taken.
-    fn body(
+    /// Puts the access on record and reserves its bytes; none when the link
+    /// does not serve any more.
+    async fn reserve(
         self: &Arc<Self>,
-        reading: Reading,
+        asked: &Asked,
         handing: &Handing<'_>,
         range: &Range<u64>,
         seat: OwnedSemaphorePermit,
-    ) -> Body {
-        let link = &handing.found.link;
-        let note = Note::Ended { tenant: link.tenant.clone(), job: link.job };
+    ) -> Result<Option<Handed>, Fault> {
+        let place = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let session = handing.session.label();
+        let facts = vec![
+            ("way", Fact::from(handing.way.word())),
+            ("session", Fact::from(session.as_str())),
+            ("from_byte", Fact::Int(place(range.start))),
+            ("to_byte", Fact::Int(place(range.end))),
+        ];
+        let (found, visitor) = (&handing.found.link, Some(handing.visitor));
+        let (kind, job) = (Kind::Downloaded, Some(found.job));
+        let event = self.event(kind, &found.tenant, job, handing.now, facts, visitor).await?;
+        let link = handing.session.link;
+        let whose = (event.id, found.job, found.tenant.clone());
+        let ticket = Ticket::new(whose, link, asked.hangup.clone(), handing.now);
+        // From here on its end is noted, even if nobody waits for the answer
+        // any more while the reservation commits.
         let left = range.end.saturating_sub(range.start);
-        let watched = Watched { gateway: Arc::clone(self), note, left, _seat: seat };
-        Body::from_stream(watched.over(Box::pin(reading.stream())))
+        let handed = Handed::begin(self, Arc::new(ticket), left, seat);
+        let new = NewHandout {
+            job: found.job,
+            day: link.day,
+            print: &link.print,
+            epoch: self.parts.epoch,
+            way: handing.way,
+            session: &session,
+            from_byte: place(range.start),
+            to_byte: place(range.end),
+        };
+        let mut tx = self.parts.db.begin().await?;
+        if !handouts::reserve(&mut tx, &new, event).await? {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some(handed))
     }
 }
 
-/// Counts the bytes of a download down, and holds its seat.
-struct Watched {
+/// A download that runs: counts its bytes and holds its seat.
+struct Handed {
     gateway: Arc<Inner>,
-    note: Note,
+    ticket: Arc<Ticket>,
     left: u64,
+    ended: bool,
     _seat: OwnedSemaphorePermit,
 }
 
-type Bits = Pin<Box<dyn Stream<Item = Result<Bytes, ArtifactError>> + Send>>;
+impl Handed {
+    fn begin(
+        gateway: &Arc<Inner>,
+        ticket: Arc<Ticket>,
+        left: u64,
+        seat: OwnedSemaphorePermit,
+    ) -> Self {
+        gateway.running.begin(&ticket);
+        Self { gateway: Arc::clone(gateway), ticket, left, ended: false, _seat: seat }
+    }
 
-impl Watched {
-    fn over(mut self, bits: Bits) -> impl Stream<Item = Result<Bytes, ArtifactError>> + Send {
-        bits.inspect(move |bit| match bit {
-            Ok(bit) => {
-                let taken = u64::try_from(bit.len()).unwrap_or(u64::MAX);
-                self.left = self.left.saturating_sub(taken);
-                if self.left == 0 {
-                    let now = self.gateway.parts.clock.now();
-                    self.gateway.notes.add(self.note.clone(), now, None);
+    /// The bytes, slice by slice, for as long as the link serves.
+    fn body(self, reading: Reading) -> Body {
+        let bits = stream::unfold(Some((self, reading)), |running| async move {
+            let (mut handed, mut reading) = running?;
+            match handed.next(&mut reading).await {
+                Ok(None) => None,
+                Ok(Some(slice)) => Some((Ok(slice), Some((handed, reading)))),
+                // The connection ends short of the promised length.
+                Err(stop) => {
+                    handed.tell(&stop);
+                    Some((Err(stop), None))
                 }
             }
-            // The connection ends short of the promised length.
-            Err(error) => {
-                tracing::error!(error = %error, "a document ended in the middle");
-            }
-        })
+        });
+        Body::from_stream(bits)
     }
+
+    async fn next(&mut self, reading: &mut Reading) -> Result<Option<Bytes>, Stop> {
+        if !self.gateway.may_flow(&self.ticket).await {
+            return Err(Stop::TakenBack);
+        }
+        let slice = reading.next().await.map_err(Stop::Artifact)?;
+        if let Some(slice) = &slice {
+            // Counted before it is given: who is asked in between says more.
+            let bytes = u64::try_from(slice.len()).unwrap_or(u64::MAX);
+            self.ticket.give(bytes);
+            self.left = self.left.saturating_sub(bytes);
+            if self.left == 0 {
+                self.end();
+            }
+        }
+        Ok(slice)
+    }
+
+    fn tell(&self, stop: &Stop) {
+        let job = self.ticket.job;
+        match stop {
+            Stop::TakenBack => tracing::info!(job.id = %job, "a download was ended: {stop}"),
+            Stop::Artifact(error) => {
+                tracing::error!(job.id = %job, error = %error, "a document ended in the middle");
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.gateway.running.end(&self.ticket, self.gateway.parts.clock.now());
+        }
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Why a document ended before its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// Its link serves no more, or nobody can say whether it does.
+    #[error("its link does not serve any more")]
+    TakenBack,
+    /// The rest of it does not open.
+    #[error("the document does not open to its end")]
+    Artifact(#[source] ArtifactError),
 }
 
 /// 416: the document has no such bytes.
@@ -266,7 +334,7 @@ fn describe(
 fn disposition(way: Way, filename: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
     let plain = if filename.chars().all(is_plain) { filename } else { PLAIN_NAME };
-    let way = way.disposition();
+    let way = disposition_of(way);
     format!("{way}; filename=\"{plain}\"; filename*=UTF-8''{}", escaped(filename))
 }
 

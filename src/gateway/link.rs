@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     crypto::{LinkToken, Lookup, prints},
-    domain::locale::Locale,
+    domain::{crockford::LinkNumber, locale::Locale},
     store::dossier::{self, DossierError},
 };
 
@@ -197,6 +197,7 @@ impl Inner {
             what => what(words, locale, found.job.pages, bytes),
             expires => When::new(words, locale, display.zone, expires, *now),
             host => &self.site.authority,
+            number => LinkNumber::of(found.link.job).to_string(),
             token => text.as_str(),
             nonce => prints::page_nonce(&page_key, &link.print, *now),
         };

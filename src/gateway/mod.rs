@@ -24,8 +24,10 @@ mod challenge;
 mod code;
 mod device;
 mod door;
+mod ends;
 mod file;
 mod guesses;
+mod hangup;
 mod history;
 mod labels;
 mod link;
@@ -35,6 +37,7 @@ mod opening;
 mod pages;
 mod range;
 mod record;
+mod running;
 mod session;
 mod support;
 mod viewer;
@@ -57,7 +60,10 @@ use tokio::sync::Semaphore;
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
-    domain::{ids::TenantId, locale::Locale},
+    domain::{
+        ids::{Epoch, TenantId},
+        locale::Locale,
+    },
     entropy::Entropy,
     store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
 };
@@ -65,9 +71,11 @@ use door::Site;
 use guesses::Guesses;
 use notes::Notes;
 use pages::{Notice, Pages};
+use running::Running;
 use words::negotiate;
 
 pub use brand::{Brand, Colour, Logo, LogoKind};
+pub use hangup::Hangup;
 pub use record::FlushError;
 pub use visitor::TrustedProxies;
 
@@ -164,6 +172,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Chance, for codes, cookies and support numbers.
     pub entropy: Entropy,
+    /// This life of the process: it answers for the downloads that it began.
+    pub epoch: Epoch,
     /// Writes rows of the log.
     pub scribe: Scribe,
     /// Knows the tenants.
@@ -192,6 +202,7 @@ struct Inner {
     pages: Pages,
     notes: Notes,
     guesses: Guesses,
+    running: Running,
     downloads: Arc<Semaphore>,
     passcodes: Passcodes,
 }
@@ -224,12 +235,25 @@ impl Gateway {
             pages: Pages::new(&settings.brands)?,
             notes: Notes::new(limits.notes_max),
             guesses: Guesses::default(),
+            running: Running::default(),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
             passcodes: Passcodes {
                 seats: Arc::new(Semaphore::new(limits.passcodes_max)),
                 at_once: Arc::new(Semaphore::new(COMPARED_AT_ONCE)),
             },
         })))
+    }
+
+    /// Asks the books for every download that runs whether it may go on, and
+    /// ends those that may not. Gives how many run; to be called every second.
+    pub async fn look(&self) -> usize {
+        self.0.look().await
+    }
+
+    /// Gives up the downloads that dead processes left unended: what was
+    /// reserved for them stands. Gives how many; to be called now and then.
+    pub async fn settle(&self) -> Result<usize, FlushError> {
+        self.0.settle().await
     }
 
     /// Writes down what was noted since the last time: fetched pages, guesses,

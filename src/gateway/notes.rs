@@ -1,5 +1,4 @@
-//! What is written down a little later, in groups: fetched pages, guesses, and
-//! the ends of downloads.
+//! What is written down a little later, in groups: fetched pages and guesses.
 //!
 //! None of these lets anyone see anything, so none has to be on record before
 //! an answer goes out; an open and a download have, and do not come here. A
@@ -39,13 +38,6 @@ pub(super) enum Note {
     Guessed {
         /// From where.
         block: Option<IpNet>,
-    },
-    /// A download was sent to its end.
-    Ended {
-        /// Whose document.
-        tenant: TenantId,
-        /// The delivery.
-        job: JobId,
     },
 }
 

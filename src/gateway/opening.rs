@@ -25,6 +25,7 @@ use crate::{
     domain::{
         event::EventKind,
         factor::{FactorKind, SecondFactor},
+        ids::EventId,
         locale::Locale,
         log::{Fact, Kind},
         personal::Personal,
@@ -34,8 +35,8 @@ use crate::{
 
 /// What became of a wish to open.
 pub(super) enum Opening {
-    /// Counted and on record.
-    Counted,
+    /// Counted and on record, under this event.
+    Counted(EventId),
     /// The link opens nothing any more.
     Refused,
 }
@@ -104,8 +105,9 @@ impl Inner {
         let print = device.print(&key, &wish.found.link.tenant);
         match self.count(wish, proof, print).await? {
             Opening::Refused => Ok(None),
-            Opening::Counted => {
-                let session = Session::begin(*wish.link, wish.now, wish.found.link.expires_at);
+            Opening::Counted(event) => {
+                let expires = wish.found.link.expires_at;
+                let session = Session::begin(*wish.link, event, wish.now, expires);
                 let text = session.text(Purpose::Viewer, &key);
                 let mut response = see(&format!("/v/{text}?lang={}", locale.tag()));
                 if let Ok(cookie) = HeaderValue::try_from(device.cookie(&key, secure)) {
@@ -137,6 +139,7 @@ impl Inner {
         }
         let visitor = Visitor { device: Some(device), ..(*visitor).clone() };
         let event = self.event(kind, tenant, Some(job), *now, facts, Some(&visitor)).await?;
+        let opened = event.id;
         // The sender hears of the first open; the log has them all.
         let outbox = if found.link.opens == 0 {
             self.parts.announce.announce(&News {
@@ -169,6 +172,6 @@ impl Inner {
             return Ok(Opening::Refused);
         }
         tx.commit().await?;
-        Ok(Opening::Counted)
+        Ok(Opening::Counted(opened))
     }
 }

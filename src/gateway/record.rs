@@ -86,7 +86,7 @@ impl Fault {
 /// Why notes could not be written down.
 #[derive(Debug, thiserror::Error)]
 #[error("notes could not be written down")]
-pub struct FlushError(#[source] Fault);
+pub struct FlushError(#[source] pub(super) Fault);
 
 /// A link and its delivery.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Found {
     /// Whether the document can be looked at by somebody who has opened it.
     pub(super) fn is_readable(&self, now: DateTime<Utc>) -> bool {
         let link = &self.link;
-        !link.purged && link.revoked_at.is_none() && link.expires_at > now
+        !link.purged && !link.frozen && link.revoked_at.is_none() && link.expires_at > now
     }
 
     /// Whether the link can still be opened. The answer that counts is given
@@ -183,10 +183,10 @@ impl Inner {
     pub(super) async fn flush(&self) -> Result<usize, FlushError> {
         let taken = self.notes.take();
         if taken.slots.is_empty() && taken.dropped == 0 {
-            return Ok(0);
+            return self.write_ends().await;
         }
         match self.write_down(&taken).await {
-            Ok(rows) => Ok(rows),
+            Ok(rows) => Ok(rows.saturating_add(self.write_ends().await?)),
             Err(fault) => {
                 self.notes.put_back(taken);
                 Err(FlushError(fault))
@@ -225,10 +225,6 @@ impl Inner {
             Note::Guessed { .. } => {
                 let office = TenantId::office();
                 self.event(Kind::Guessed, &office, None, tally.at, vec![count], visitor).await
-            }
-            Note::Ended { tenant, job } => {
-                let (kind, job) = (Kind::DownloadEnded, Some(*job));
-                self.event(kind, tenant, job, tally.at, vec![count], visitor).await
             }
         }
     }

@@ -4,21 +4,25 @@
 //! at which it ends. It stands in the address bar in place of the token, so
 //! that history, screen shares and the next page's referrer hold something
 //! that is worthless in half an hour. It proves only that this link was opened
-//! by a person; whether the document may still be seen is asked of the
-//! database at every request.
+//! by a person, and by which event of the log; whether the document may still be
+//! seen is asked of the database at every request.
 //!
 //! It refuses every text that it did not write itself; one whose time is over
 //! is told apart, so that its reader can be sent back to the mail.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
 
-use crate::crypto::{Key, Lookup, prints};
+use crate::{
+    crypto::{Key, Lookup, prints},
+    domain::{crockford::session_label, ids::EventId},
+};
 
 /// How long a session lasts.
 pub(super) const LIFE: TimeDelta = TimeDelta::minutes(30);
 
-const BODY: usize = 8 + 32 + 8;
+const BODY: usize = 8 + 32 + 8 + 16;
 const TAG: usize = 32;
 /// Characters of a session.
 const TEXT_LENGTH: usize = ((BODY + TAG) * 4).div_ceil(3);
@@ -36,8 +40,8 @@ pub(super) enum Purpose {
 impl Purpose {
     const fn label(self) -> &'static str {
         match self {
-            Self::Viewer => "kakitome viewer session v1",
-            Self::Challenge => "kakitome challenge v1",
+            Self::Viewer => "kakitome viewer session v2",
+            Self::Challenge => "kakitome challenge v2",
         }
     }
 }
@@ -49,6 +53,8 @@ pub(super) struct Session {
     pub(super) link: Lookup,
     /// When the session ends.
     pub(super) ends: DateTime<Utc>,
+    /// The event that counted the open; none while a question is still open.
+    pub(super) opened: EventId,
 }
 
 /// What a text in an address is.
@@ -65,9 +71,24 @@ pub(super) enum Parsed {
 impl Session {
     /// A session for a link that was opened `now`; it ends no later than the
     /// link itself.
-    pub(super) fn begin(link: Lookup, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
+    pub(super) fn begin(
+        link: Lookup,
+        opened: EventId,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Self {
         let ends = now.checked_add_signed(LIFE).map_or(expires, |end| end.min(expires));
-        Self { link, ends }
+        Self { link, ends, opened }
+    }
+
+    /// A question that is asked `now`, before anything is opened.
+    pub(super) fn ask(link: Lookup, now: DateTime<Utc>, expires: DateTime<Utc>) -> Self {
+        Self::begin(link, EventId(Uuid::nil()), now, expires)
+    }
+
+    /// What this opening is called in answers and in the log; no secret.
+    pub(super) fn label(&self) -> String {
+        session_label(self.opened)
     }
 
     /// The text for the address.
@@ -97,9 +118,11 @@ impl Session {
         }
         let (day, rest) = body.split_first_chunk::<8>()?;
         let (print, ends) = rest.split_first_chunk::<32>()?;
-        let ends = DateTime::from_timestamp_micros(i64::from_be_bytes(ends.try_into().ok()?))?;
+        let (ends, opened) = ends.split_first_chunk::<8>()?;
+        let ends = DateTime::from_timestamp_micros(i64::from_be_bytes(*ends))?;
+        let opened = EventId(Uuid::from_slice(opened).ok()?);
         let link = Lookup { day: i64::from_be_bytes(*day), print: *print };
-        Some(Self { link, ends })
+        Some(Self { link, ends, opened })
     }
 
     fn body(&self) -> Vec<u8> {
@@ -107,6 +130,7 @@ impl Session {
         body.extend_from_slice(&self.link.day.to_be_bytes());
         body.extend_from_slice(&self.link.print);
         body.extend_from_slice(&self.ends.timestamp_micros().to_be_bytes());
+        body.extend_from_slice(self.opened.0.as_bytes());
         body
     }
 }
@@ -127,7 +151,8 @@ mod tests {
 
     fn session() -> Session {
         let link = Lookup { day: 20_778, print: [5; 32] };
-        Session::begin(link, now(), now().checked_add_signed(TimeDelta::days(14)).unwrap())
+        let opened = EventId(Uuid::from_u128(7));
+        Session::begin(link, opened, now(), now().checked_add_signed(TimeDelta::days(14)).unwrap())
     }
 
     #[test]
@@ -147,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_session_ends_with_its_link() {
-        let link = session().link;
-        let short = Session::begin(link, now(), now() + TimeDelta::minutes(4));
+        let (link, opened) = (session().link, session().opened);
+        let short = Session::begin(link, opened, now(), now() + TimeDelta::minutes(4));
         assert_eq!(short.ends, now() + TimeDelta::minutes(4), "not after the link");
     }
 

@@ -24,7 +24,7 @@ use super::{
     words::negotiate,
 };
 use crate::{
-    domain::locale::Locale,
+    domain::{crockford::LinkNumber, locale::Locale},
     store::dossier::{self, DossierError},
 };
 
@@ -68,6 +68,7 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         what => what(words, locale, found.job.pages, bytes),
         expires => when(found.link.expires_at),
         screen => when(session.ends),
+        number => LinkNumber::of(found.link.job).to_string(),
     };
     gateway.pages.page("viewer.html", StatusCode::OK, locale, values)
 }

@@ -41,13 +41,18 @@ pub struct LinkRow {
     pub job_stage: Stage,
     /// Whether its document is gone.
     pub purged: bool,
+    /// Whether the delivery, or everything of its tenant, is frozen.
+    pub frozen: bool,
 }
 
 const FIND: &str = "
     -- find
     SELECT l.job_id, l.tenant, l.expires_at, l.max_opens, l.opens, l.revoked_at, j.stage,
-           j.purged_at
+           j.purged_at,
+           CAST(CASE WHEN j.frozen_at IS NULL AND f.tenant IS NULL THEN 0 ELSE 1 END AS BIGINT)
+               AS frozen
     FROM links l JOIN jobs j ON j.id = l.job_id
+    LEFT JOIN frozen_tenants f ON f.tenant = j.tenant
     WHERE l.day = $1 AND l.print = $2
 ";
 
@@ -69,6 +74,7 @@ pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<LinkRow>
                 revoked_at: row.time_opt("revoked_at")?,
                 job_stage: jobs::stage_of(&row)?,
                 purged: row.int_opt("purged_at")?.is_some(),
+                frozen: row.flag("frozen")?,
             })
         })
         .transpose())
@@ -79,7 +85,9 @@ const COUNT_OPEN: &str = "
     UPDATE links SET opens = opens + 1
     WHERE day = $1 AND print = $2 AND opens < max_opens AND expires_at > $3
       AND revoked_at IS NULL
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = links.job_id AND j.purged_at IS NULL)
+      AND EXISTS (SELECT 1 FROM jobs j
+                  WHERE j.id = links.job_id AND j.purged_at IS NULL AND j.frozen_at IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM frozen_tenants f WHERE f.tenant = links.tenant)
 ";
 
 const JOB_OF: &str = "
@@ -88,7 +96,7 @@ const JOB_OF: &str = "
 ";
 
 /// Counts one open, if the link still opens at `now`: not used up, not
-/// expired, not revoked, its document not purged. Nothing may be served before
+/// expired, not revoked, its document neither purged nor frozen. Nothing may be served before
 /// the transaction that counted has committed.
 pub async fn count_open(
     tx: &mut Tx,
@@ -167,10 +175,11 @@ pub async fn turn_away(
 
 const OF_JOB: &str = "
     -- of_job
-    SELECT l.day, l.print FROM links l WHERE l.job_id = $1 ORDER BY l.day
+    SELECT l.day, l.print FROM links l WHERE l.job_id = $1
+    ORDER BY CASE WHEN l.revoked_at IS NULL THEN 1 ELSE 0 END, l.revoked_at, l.day
 ";
 
-/// The links of a delivery as (day of issue, print), for staff and tests.
+/// The links of a delivery as (day of issue, print): the living one last.
 pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(OF_JOB)
         .bind(job.0)

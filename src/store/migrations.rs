@@ -31,6 +31,7 @@ macro_rules! steps {
 steps! {
     1 "0001_office"
     2 "0002_uploads"
+    3 "0003_handouts"
     4 "0004_factors"
 }
 

@@ -19,19 +19,20 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sqlx::{
     Postgres, Sqlite, Transaction,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
     },
 };
 
+pub mod account;
 mod cells;
 pub mod checkpoints;
 pub mod code_mails;
 pub mod dossier;
 mod error;
 pub mod factors;
+pub mod freezes;
+pub mod handouts;
 pub mod jobs;
 pub mod keyring;
 pub mod keys;
@@ -41,6 +42,7 @@ mod migrations;
 mod months;
 pub mod outbox;
 pub mod postal;
+mod postgres;
 pub mod retention;
 mod run;
 pub mod statements;
@@ -54,6 +56,7 @@ pub use error::StoreError;
 pub use migrations::Migrated;
 
 use error::Doing as _;
+pub use postgres::PgDb;
 use run::{Rows as _, Running};
 
 /// A database, whichever the operator chose. Cheap to clone.
@@ -70,13 +73,6 @@ pub enum Db {
 pub struct SqliteDb {
     pub(crate) writer: SqlitePool,
     pub(crate) reader: SqlitePool,
-    fuse: Fuses,
-}
-
-/// Connections to a PostgreSQL server.
-#[derive(Clone, Debug)]
-pub struct PgDb {
-    pub(crate) pool: PgPool,
     fuse: Fuses,
 }
 
@@ -340,40 +336,6 @@ impl SqliteDb {
                 .connect_lazy_with(connect.pragma("query_only", "ON"))
         };
         Ok(Self { writer, reader, fuse: Fuses::default() })
-    }
-}
-
-impl PgDb {
-    /// A connection for a statement that commits by itself.
-    pub(crate) fn acquire(&self) -> Running<'_, PoolConnection<Postgres>> {
-        Box::pin(self.pool.acquire())
-    }
-
-    fn begin(&self, statement: &'static str) -> Running<'_, Transaction<'static, Postgres>> {
-        Box::pin(self.pool.begin_with(statement))
-    }
-
-    async fn open(url: &str, options: DbOptions) -> Result<Self, StoreError> {
-        let bad = |source| StoreError::BadUrl { source: Some(source) };
-        let connect = PgConnectOptions::from_str(url).map_err(bad)?.application_name("kakitome");
-        let timeout = options.statement_timeout.as_millis().to_string();
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections.max(1))
-            .acquire_timeout(Duration::from_secs(10))
-            // A ping before each use would double the round trips of a commit
-            // that is one statement; a stale connection is one transient error.
-            .test_before_acquire(false)
-            .after_connect(move |conn, _| {
-                let timeout = timeout.clone();
-                Box::pin(async move {
-                    sqlx::query(SETTINGS_POSTGRES).bind(timeout).execute(conn).await?;
-                    Ok(())
-                })
-            })
-            .connect_with(connect)
-            .await
-            .doing("open the database")?;
-        Ok(Self { pool, fuse: Fuses::default() })
     }
 }
 

@@ -57,6 +57,7 @@ pub fn all() -> Vec<Statement> {
         super::work::dispatch::STATEMENTS,
         super::work::moves::STATEMENTS,
         super::work::person::STATEMENTS,
+        super::work::reissue::STATEMENTS,
         super::workers::STATEMENTS,
         super::links::STATEMENTS,
         super::factors::STATEMENTS,
@@ -70,6 +71,9 @@ pub fn all() -> Vec<Statement> {
         super::postal::batches::STATEMENTS,
         super::postal::withdraw::STATEMENTS,
         super::checkpoints::STATEMENTS,
+        super::account::STATEMENTS,
+        super::handouts::STATEMENTS,
+        super::freezes::STATEMENTS,
         super::uploads::STATEMENTS,
         super::uploads::end::STATEMENTS,
     ]

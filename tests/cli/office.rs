@@ -93,10 +93,45 @@ fn a_person_follows_a_delivery_from_the_terminal() {
     place.run(&["jobs", "retry", &job]).ends(3);
     let late = place.run(&["jobs", "cancel", &job]).ends(3);
     assert!(late.out.contains("recall"), "it says what helps: {}", late.out);
-    place.run(&["jobs", "recall", &job]).ends(0);
+    frozen_and_lifted(&place, &job);
+    let recalled = place.run(&["jobs", "recall", &job]).ends(0);
+    let zero = "recalled; no content byte left this service; the link is dead since 20";
+    assert!(recalled.out.contains(zero), "nobody read it: {}", recalled.out);
+    let again = &place.run(&["jobs", "recall", "--json", &job]).ends(0).lines()[0];
+    assert_eq!((&again["bytes_max"], &again["exact"]), (&0.into(), &true.into()), "{again}");
+    assert!(again["what"].as_str().unwrap().starts_with("was recalled before"), "{again}");
+    let since = again["dead_since"].as_str().unwrap();
+    assert!(recalled.out.contains(since), "the same instant: {}", recalled.out);
     let shown = until(&place, &job, "recalled");
     let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(shown["link"]["state"], "revoked", "the link opens no more");
+}
+
+/// By its link number, alone and with its whole tenant.
+fn frozen_and_lifted(place: &Place, job: &str) {
+    let state = || {
+        let shown = place.run(&["jobs", "show", "--json", job]).ends(0);
+        let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+        let number = shown["link_number"].as_str().unwrap().to_owned();
+        (shown["link"]["state"].as_str().unwrap().to_owned(), number)
+    };
+    let (good, number) = state();
+    assert_eq!(good, "good until its end", "to begin with");
+    for arguments in [["jobs", "freeze", &number], ["tenants", "freeze", "acme"]] {
+        let (what, of_whom) = (arguments[0], arguments[2]);
+        let run = place.run(&arguments).ends(0);
+        assert!(run.out.contains("frozen; nothing of it opens"), "{}", run.out);
+        let run = place.run(&arguments).ends(0);
+        assert!(run.out.contains("was frozen before"), "twice is once: {}", run.out);
+        assert_eq!(state().0, "frozen", "{what}");
+        let run = place.run(&[what, "unfreeze", of_whom]).ends(0);
+        assert!(run.out.contains("its freeze is lifted"), "{}", run.out);
+        assert_eq!(state().0, good, "{what}");
+    }
+    let all = place.run(&["audit", "search", "--kind", "frozen", "--json"]).ends(0).lines();
+    assert_eq!(all.len(), 2, "both are on record, once");
+    let run = place.run(&["tenants", "freeze", "acmee"]).ends(1);
+    assert!(run.err.contains("no such tenant"), "{}", run.err);
 }
 
 fn found_in_the_log(place: &Place, job: &str) {
@@ -139,6 +174,9 @@ fn a_job_that_is_not_there_is_not_found() {
         &["jobs", "retry", job],
         &["jobs", "cancel", job],
         &["jobs", "recall", job],
+        &["jobs", "freeze", job],
+        &["jobs", "reissue", job],
+        &["jobs", "show", "KT-1BKB-Y7ZJ-N704-V"],
         &["retention", "explain", job],
     ] {
         let run = place.run(arguments).ends(1);

@@ -52,6 +52,24 @@ def passcode(v):
     peppered = mac(v["key"], b"kakitome passcode v1", v["job"], v["passcode"])
     slow = Argon2id(salt=v["salt"], length=32, iterations=2, lanes=1, memory_cost=19 * 1024)
     return {"verifier": f"v1${base64url(v['salt'])}${base64url(slow.derive(peppered))}"}
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ*~$=U"
+
+
+def digits(value, count):
+    return "".join(CROCKFORD[value >> 5 * place & 31] for place in reversed(range(count)))
+
+
+def number(v):
+    job = int.from_bytes(v["job"], "big")
+    value = ((job >> 80) // 1000 - 1_577_836_800) << 28 | job & (1 << 28) - 1
+    text = digits(value, 12)
+    groups = "-".join(text[at : at + 4] for at in (0, 4, 8))
+    return {"number": f"KT-{groups}-{CROCKFORD[value % 37]}"}
+
+
+def session(v):
+    text = digits(int.from_bytes(v["event"][-5:], "big"), 8)
+    return {"label": f"{text[:4]}-{text[4:]}"}
 
 
 def stream(v):
@@ -97,6 +115,8 @@ ANSWERS = {
     "passcode": passcode,
     "derive": lambda v: {"subkey": HKDFExpand(hashes.SHA256(), 32, v["label"]).derive(v["key"])},
     "token": token,
+    "number": number,
+    "session": session,
     "stream": stream,
     "column": lambda v: {
         "sealed": wrap(

@@ -230,8 +230,9 @@ impl World {
         if let Some(post) = &office.config.post {
             services.push(post::simulator(&office, &post.drop_dir).unwrap());
         }
-        let (gateway, flush) = web::gateway(&office).unwrap();
-        services.push(flush);
+        let pages = web::gateway(&office).unwrap();
+        services.extend(web::gateway_services(&pages));
+        let gateway = kakitome::gateway::router(pages);
         let desk = Arc::new(OfficeDesk::new(office.clone()));
         let api = web::api(&office, desk.clone()).unwrap();
         TestOffice { world: self, office, desk, services, gateway, api }

@@ -9,6 +9,7 @@ mod inspection;
 mod mail;
 mod post;
 mod refused;
+mod reissue;
 mod retention;
 mod tenants;
 mod uploads;

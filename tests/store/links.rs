@@ -34,6 +34,28 @@ contract! {
         assert_eq!(row.unwrap().opens, 5, "and as many are counted");
     }
 
+    async fn who_gives_up_waiting_for_a_transaction_leaves_none_open(office: &Office) {
+        let job = office.deliver("acme", "1").await;
+        let link = office.link(&job);
+        for patience in 1..40 {
+            // As when a visitor hangs up: asked so often, and then no more.
+            let mut reading = std::pin::pin!(office.db.read());
+            for _ in 0..patience {
+                if futures::poll!(reading.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..20 {
+            let mut tx = office.db.begin().await.unwrap();
+            links::count_open(&mut tx, link.day, &link.print, office.now()).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;
+        assert_eq!(row.unwrap().opens, 5, "every write was one");
+    }
+
     async fn a_dead_link_does_not_open(office: &Office) {
         let now = office.now();
         let opens = async |job: &jobs::NewJob, at| {

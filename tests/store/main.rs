@@ -17,6 +17,7 @@
 mod harness;
 
 mod accept;
+mod handouts;
 mod links;
 mod log;
 mod person;

@@ -61,7 +61,7 @@ async fn loaded(rows: i32) -> Option<(Office, PgConnection)> {
     Some((office, conn))
 }
 
-const BIG: [&str; 5] = ["jobs", "audit_events", "evidence", "links", "dedupe"];
+const BIG: [&str; 6] = ["jobs", "audit_events", "evidence", "links", "dedupe", "handouts"];
 
 /// No statement walks a big table, even when nothing can be pruned.
 #[tokio::test]

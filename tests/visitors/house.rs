@@ -57,7 +57,8 @@ impl Fuse for Breaker {
     }
 }
 
-struct Names;
+/// Knows every tenant.
+pub(crate) struct Names;
 
 impl TenantDirectory for Names {
     fn display(&self, tenant: &TenantId) -> TenantDisplay {
@@ -170,6 +171,8 @@ pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) ear: Arc<Ear>,
     pub(crate) epoch: Epoch,
+    /// The address of the database.
+    pub(crate) database: String,
     pub(crate) folder: tempfile::TempDir,
     servers: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -232,6 +235,7 @@ impl House {
         let ear = Arc::new(Ear::default());
         let herald = Arc::new(Herald { ear: ear.clone(), breaker: breaker.clone() });
 
+        let epoch = Epoch(entropy.id(start).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());
         let settings = GatewaySettings {
@@ -246,6 +250,7 @@ impl House {
             blobs: blobs.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
+            epoch,
             scribe: scribe.clone(),
             tenants: Arc::new(Names),
             announce: herald.clone(),
@@ -276,7 +281,6 @@ impl House {
         };
         let interface = serve(listener, api::router(parts));
 
-        let epoch = Epoch(entropy.id(start).unwrap());
         Self {
             url: public_url,
             api_url,
@@ -291,9 +295,15 @@ impl House {
             gateway,
             ear,
             epoch,
+            database: url,
             folder,
             servers: vec![pages, interface],
         }
+    }
+
+    /// What makes the result events of this house.
+    pub(crate) fn herald(&self) -> Arc<dyn Announce> {
+        Arc::new(Herald { ear: self.ear.clone(), breaker: self.breaker.clone() })
     }
 
     /// A row of the log about a delivery.

@@ -23,6 +23,14 @@ mod letters;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod opens;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod quiet;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod scanners;
+#[cfg(test)]
+mod taken_back;

@@ -3,7 +3,8 @@
 //!
 //! Connections are counted, all of them and those of one address; handshakes,
 //! heads and answers have a time; who takes no byte for half a minute is cut; and a
-//! shutdown lets running answers end.
+//! shutdown lets running answers end. A request that has been read is worked on to
+//! its end, whether or not its sender still waits.
 
 mod patience;
 mod seats;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt as _, service_fn};
 
 use super::worker::{Loops, wait};
+use crate::gateway::Hangup;
 use patience::Patient;
 use seats::Seats;
 
@@ -88,8 +91,9 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 let Some(seat) = seats.take(room, peer.ip()) else { continue };
                 let (router, stop, tls) = (router.clone(), stop.clone(), serving.tls.clone());
+                let tasks = loops.clone();
                 loops.spawn(async move {
-                    accept(stream, peer, tls, router, stop).await;
+                    accept(stream, peer, tls, router, tasks, stop).await;
                     drop(seat);
                 });
             }
@@ -107,6 +111,7 @@ async fn accept(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     router: Router,
+    loops: Loops,
     stop: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -114,9 +119,9 @@ async fn accept(
         return;
     }
     let stream = Patient::new(stream, PATIENCE);
-    let Some(tls) = tls else { return connection(stream, peer, router, stop).await };
+    let Some(tls) = tls else { return connection(stream, peer, router, loops, stop).await };
     match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, peer, router, stop).await,
+        Ok(Ok(stream)) => connection(stream, peer, router, loops, stop).await,
         Ok(Err(error)) => tracing::debug!("a handshake failed: {error}"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
@@ -126,15 +131,31 @@ async fn connection(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     router: Router,
+    loops: Loops,
     stop: CancellationToken,
 ) {
+    let line = Hangup::default();
+    let hangup = line.clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(hangup.next_request());
         let router = router.clone();
+        // What has begun is done to its end, even if nobody waits for the answer:
+        // a database connection that is dropped between BEGIN and its answer goes
+        // back to its pool inside a transaction.
+        let (tell, told) = oneshot::channel();
+        loops.spawn(async move {
+            let answer = router.oneshot(request).await;
+            drop(tell.send(answer));
+        });
         async move {
-            let answer = timeout(ANSWER_TIMEOUT, router.oneshot(request)).await;
-            answer.unwrap_or_else(|_| Ok(late())).map_err(|never: Infallible| never)
+            let answer: Result<Response, Infallible> = match timeout(ANSWER_TIMEOUT, told).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_panicked)) => Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+                Err(_) => Ok(late()),
+            };
+            answer
         }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -147,6 +168,8 @@ async fn connection(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        // What it was sending was taken back.
+        () = line.cut_off() => Ok(()),
         () = wait(CONNECTION_TIMEOUT) => Ok(()),
     };
     if let Err(error) = ended {

@@ -23,7 +23,10 @@ use crate::{
     config::Tenant,
     crypto::{delivery::DeliveryKey, prints},
     dispatch::email::{Carrier, Fate, Letter, MailOrder, Outcome, verp},
-    domain::log::{Actor, Fact, Kind},
+    domain::{
+        crockford::LinkNumber,
+        log::{Actor, Fact, Kind},
+    },
     store::{
         code_mails::{self, CodeMail},
         dossier::{self, DossierError},
@@ -267,6 +270,7 @@ fn letter(
             // Of the link only its host is said.
             link_url: &format!("{}/d/", office.config.office.public_url),
             expires_at: mail.until.with_timezone(&tenant.zone()),
+            support: LinkNumber::of(row.id),
             message_id: &format!("<{}.code@{domain}>", mail.code_id.simple()),
             date: now,
             return_path: &verp::address(row.id, tag, &office.config.mail.bounce_domain),

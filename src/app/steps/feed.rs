@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     app::{
         office::{Delivery, Office, Outgoing, Ready},
-        steps::park,
+        steps::{park, resend},
         worker::{Service, Tick, TickFuture},
     },
     blobs::Place,
@@ -29,7 +29,7 @@ use crate::{
     seal,
     store::{
         jobs::JobRow,
-        work::{self, Leased, Step},
+        work::{self, Leased, Reissue, Step},
     },
 };
 
@@ -68,7 +68,7 @@ impl Feed {
             &mut tx,
             office.epoch,
             now,
-            &[Step::Seal, Step::Send],
+            &[Step::Seal, Step::Send, Step::Resend],
             CLAIM_PER_TENANT.max(i64::try_from(room / 2).unwrap_or(i64::MAX)),
             i64::try_from(room).unwrap_or(i64::MAX),
             &mut self.cursor,
@@ -89,7 +89,7 @@ impl Feed {
             match take(office, leased, now).await {
                 Ok(Taken::Ready(ready)) => office.queues.ready.push(&tenant, ready),
                 Ok(Taken::Send(outgoing)) => sends.push(outgoing),
-                Ok(Taken::Parked) => {}
+                Ok(Taken::Parked | Taken::Dropped) => {}
                 Err(fault) => {
                     tracing::warn!(job.id = %job, "a job could not be taken up: {fault:#}");
                     office.queues.give_back([job]);
@@ -152,6 +152,8 @@ enum Taken {
     Ready(Ready),
     Send(Outgoing),
     Parked,
+    /// It was taken back, or taken over, meanwhile.
+    Dropped,
 }
 
 /// Opens a claimed job.
@@ -171,53 +173,74 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
         test_mode: row.test_mode,
         key,
         purge_day: row.purge_day,
+        purge_at: row.dispatched_at.and(row.purge_at),
         accepted_at: row.accepted_at,
         attempt: leased.attempt,
         first_try_at: leased.first_try_at.unwrap_or(now),
         sender_key: String::new(),
         reference: None,
     };
-    let unreadable = |delivery: Delivery| async move {
-        let detail = "the sealed payload does not open";
-        park::park(office, &delivery, Reason::PayloadUnreadable, detail, now).await?;
-        anyhow::Ok(Taken::Parked)
-    };
     match leased.step {
         Step::Seal => {
             let sealed = row.payload.as_deref().unwrap_or_default();
             let Ok(plain) = delivery.key.open_payload(job, sealed) else {
-                return unreadable(delivery).await;
+                return unreadable(office, &delivery, now).await;
             };
             let Ok(checked) = serde_json::from_slice::<CheckedJob>(&plain) else {
-                return unreadable(delivery).await;
+                return unreadable(office, &delivery, now).await;
             };
             delivery.sender_key.clone_from(&checked.key);
             delivery.reference.clone_from(&checked.reference);
             Ok(Taken::Ready(Ready { delivery: Arc::new(delivery), checked: Box::new(checked) }))
         }
-        Step::Send => {
-            let sealed = row.personal.as_deref().unwrap_or_default();
-            let Ok(plain) = delivery.key.open_personal(job, sealed) else {
-                return unreadable(delivery).await;
-            };
-            let Ok(personal) = Personal::from_bytes(&plain) else {
-                return unreadable(delivery).await;
-            };
-            let letter = match read_letter(office, &leased, &personal).await {
-                Ok(letter) => letter,
-                Err(Unread::ForGood(detail)) => {
-                    let reason = Reason::PayloadUnreadable;
-                    park::park(office, &delivery, reason, &detail, now).await?;
-                    return Ok(Taken::Parked);
-                }
-                Err(Unread::ForNow(fault)) => return Err(fault),
-            };
-            delivery.sender_key = personal.key;
-            delivery.reference = personal.reference;
-            Ok(Taken::Send(Outgoing { delivery: Arc::new(delivery), letter }))
-        }
+        Step::Send | Step::Resend => take_mail(office, &leased, delivery, now).await,
         Step::HandOver => anyhow::bail!("letters on paper are handed over by their own step"),
     }
+}
+
+/// Reads a job's sealed mail back; composes it, where its link is issued again
+/// and nobody has yet.
+async fn take_mail(
+    office: &Office,
+    leased: &Leased,
+    mut delivery: Delivery,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Taken> {
+    let (row, job) = (&leased.job, delivery.job);
+    let sealed = row.personal.as_deref().unwrap_or_default();
+    let opened = delivery.key.open_personal(job, sealed).ok();
+    let Some(personal) = opened.and_then(|plain| Personal::from_bytes(&plain).ok()) else {
+        return unreadable(office, &delivery, now).await;
+    };
+    let reissue = reissued(office, job).await?;
+    let letter = match reissue.as_ref().filter(|asked| asked.mail.is_none()) {
+        Some(asked) => resend::compose(office, &delivery, row, &personal, asked, now).await?,
+        None => match read_letter(office, leased, &personal, reissue).await {
+            Ok(letter) => Some(letter),
+            Err(Unread::ForGood(detail)) => {
+                park::park(office, &delivery, Reason::PayloadUnreadable, &detail, now).await?;
+                return Ok(Taken::Parked);
+            }
+            Err(Unread::ForNow(fault)) => return Err(fault),
+        },
+    };
+    let Some(letter) = letter else {
+        office.queues.in_flight.leave(job);
+        return Ok(Taken::Dropped);
+    };
+    delivery.sender_key = personal.key;
+    delivery.reference = personal.reference;
+    Ok(Taken::Send(Outgoing { delivery: Arc::new(delivery), letter }))
+}
+
+async fn unreadable(
+    office: &Office,
+    delivery: &Delivery,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Taken> {
+    let detail = "the sealed payload does not open";
+    park::park(office, delivery, Reason::PayloadUnreadable, detail, now).await?;
+    Ok(Taken::Parked)
 }
 
 /// Why a sealed mail was not read back.
@@ -234,13 +257,14 @@ impl Unread {
     }
 }
 
-/// Reads a sealed mail back, with the envelope it was composed for.
-async fn read_letter(
-    office: &Office,
-    leased: &Leased,
-    personal: &Personal,
-) -> Result<Letter, Unread> {
-    let row = &leased.job;
+/// What is sent in the place of the first mail, if its link was issued again.
+async fn reissued(office: &Office, job: JobId) -> anyhow::Result<Option<Reissue>> {
+    let mut tx = office.db.read().await?;
+    Ok(work::reissued(&mut tx, job).await?)
+}
+
+/// Reads a job's first mail from its segment, and the hour of its key.
+async fn read_sealed(office: &Office, row: &JobRow) -> Result<(Vec<u8>, i64), Unread> {
     let Some((place, hour)) = mail_place(row) else {
         return Err(Unread::ForGood("the job has no sealed mail".into()));
     };
@@ -248,6 +272,21 @@ async fn read_letter(
         let may_pass = error.may_pass();
         Unread::after(error, may_pass)
     })?;
+    Ok((sealed.to_vec(), hour))
+}
+
+/// Reads a sealed mail back, with the envelope it was composed for.
+async fn read_letter(
+    office: &Office,
+    leased: &Leased,
+    personal: &Personal,
+    reissue: Option<Reissue>,
+) -> Result<Letter, Unread> {
+    let row = &leased.job;
+    let (sealed, hour) = match reissue.and_then(|reissue| reissue.mail) {
+        Some(pair) => pair,
+        None => read_sealed(office, row).await?,
+    };
     let key = office.keys.existing_mail_key(hour).await.map_err(|error| {
         let may_pass = error.may_pass();
         Unread::after(error, may_pass)
@@ -277,6 +316,7 @@ pub fn hand_in(office: &Office, tenant: &TenantId, job: JobId, fresh: Fresh) {
         test_mode,
         key,
         purge_day,
+        purge_at: None,
         accepted_at,
         attempt: 1,
         first_try_at: accepted_at,

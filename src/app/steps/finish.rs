@@ -18,7 +18,7 @@ use crate::{
     },
     dispatch::email::{Fate, Outcome, Reply, retry},
     domain::{
-        calendar::retention::{Purge, RetentionClock},
+        calendar::retention::{Purge, RetentionClock, local_day},
         event::EventKind,
         ids::JobId,
         job::Channel,
@@ -154,7 +154,8 @@ async fn dispatched(
 
 /// The retention clock starts at `at`: the purge instant and, when its day is
 /// later than the day whose key wraps the delivery's key, the new wrapping.
-/// Never an earlier day: the old wrapping dies sooner by itself.
+/// Never an earlier day: the old wrapping dies sooner by itself. A clock that
+/// runs since an earlier mail goes on as it is.
 pub(super) async fn clock_starts(
     office: &Office,
     delivery: &Delivery,
@@ -165,6 +166,11 @@ pub(super) async fn clock_starts(
         .tenants
         .get(&delivery.tenant)
         .map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
+    if let Some(purge_at) = delivery.purge_at {
+        let before = purge_at.checked_sub_signed(TimeDelta::microseconds(1)).unwrap_or(purge_at);
+        let last_kept_day = local_day(before, zone);
+        return Ok((Purge { last_kept_day, purge_at, purge_day: delivery.purge_day }, None));
+    }
     let mut purge = RetentionClock { months: office.config.retention.months }.purge(at, zone)?;
     let rewrapped = if purge.purge_day > delivery.purge_day {
         let service = service_of(delivery.channel);

@@ -15,5 +15,6 @@ mod park;
 pub mod press;
 pub mod recover;
 pub mod relay;
+mod resend;
 pub mod suspects;
 pub mod tend;

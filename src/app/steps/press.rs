@@ -34,6 +34,7 @@ use crate::{
     domain::{
         calendar::retention::RetentionClock,
         checked::CheckedJob,
+        crockford::LinkNumber,
         job::{Channel, Document},
         log::{Actor, Kind},
         reason::Reason,
@@ -328,6 +329,7 @@ fn mail(
             title,
             document_number: checked.evidence.number.as_deref(),
             contact: tenant.contact.as_deref(),
+            support: LinkNumber::of(delivery.job),
             link_url: &url,
             expires_at: expires_at.with_timezone(&zone),
             message_id: &message_id,

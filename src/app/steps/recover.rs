@@ -283,7 +283,7 @@ impl Recover {
         Ok(self.office.events.announce(&news)?.into_iter().collect())
     }
 
-    /// The retention clock of a job that was dispatched at `at`.
+    /// The retention clock of a job that was dispatched at `at`, or before.
     async fn clock(
         &self,
         job: JobId,
@@ -293,6 +293,10 @@ impl Recover {
         let mut tx = office.db.read().await?;
         let Some(row) = jobs::get(&mut tx, None, job).await? else { return Ok(None) };
         drop(tx);
+        if let Some(purge_at) = row.dispatched_at.and(row.purge_at) {
+            let day = row.purge_day;
+            return Ok(Some((row, purge_at, day, None)));
+        }
         let zone = office
             .config
             .tenants

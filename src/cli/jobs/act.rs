@@ -1,4 +1,4 @@
-//! What people decide about a job: again, not at all, taken back.
+//! What people decide about a job: again, or not at all.
 
 use std::sync::Arc;
 
@@ -16,38 +16,38 @@ use crate::{
     },
     store::{
         Db, dossier,
-        jobs::{self, JobRow},
+        jobs::JobRow,
         ledger::{EventDraft, EventRow, Scribe},
         outbox::{Announce as _, News, OutboxRow},
-        work::{self, CancelAnswer, RecallAnswer},
+        work::{self, CancelAnswer},
     },
 };
 
 /// A job, and what it takes to change it.
-struct Desk {
-    context: Context,
-    db: Db,
-    row: JobRow,
+pub(super) struct Desk {
+    pub(super) context: Context,
+    pub(super) db: Db,
+    pub(super) row: JobRow,
 }
 
 impl Desk {
-    async fn open(job: &OneJob) -> Result<Self, Failure> {
+    pub(super) async fn open(job: &OneJob) -> Result<Self, Failure> {
         let context = Context::open(&job.config)?;
         let db = context.db().await?;
         let mut tx = db.read().await?;
-        let row = jobs::get(&mut tx, None, job.job).await?;
+        let row = job.job.row(&mut tx).await?;
         drop(tx);
-        row.map(|row| Self { context, db, row }).ok_or_else(no_such_job)
+        Ok(Self { context, db, row })
     }
 
-    fn event(&self, kind: Kind) -> anyhow::Result<EventRow> {
+    pub(super) fn event(&self, kind: Kind) -> anyhow::Result<EventRow> {
         let (tenant, job, now) = (&self.row.tenant, self.row.id, self.context.clock.now());
         let scribe = Scribe::new(self.context.entropy.clone());
         Ok(scribe.event(EventDraft::of_job(tenant, job, now, kind, Actor::Operator))?)
     }
 
     /// The result event for the sender, where the tenant asked for it.
-    async fn news(&self, kind: EventKind) -> anyhow::Result<Vec<OutboxRow>> {
+    pub(super) async fn news(&self, kind: EventKind) -> anyhow::Result<Vec<OutboxRow>> {
         let config = &self.context.config;
         let wanted = config.tenants.get(&self.row.tenant).is_some_and(|one| one.wants(kind.word()));
         if !wanted || config.broker.is_none() {
@@ -74,10 +74,11 @@ impl Desk {
 
 pub(super) async fn retry(job: &OneJob) -> Outcome {
     let desk = Desk::open(job).await?;
+    let id = desk.row.id;
     let event = desk.event(Kind::Retried)?;
     let now = desk.context.clock.now();
     let mut tx = desk.db.begin().await?;
-    let stage = work::retry_by_person(&mut tx, job.job, now, event).await?;
+    let stage = work::retry_by_person(&mut tx, id, now, event).await?;
     tx.commit().await?;
     desk.db.close().await;
     let Some(stage) = stage else {
@@ -86,77 +87,49 @@ pub(super) async fn retry(job: &OneJob) -> Outcome {
              {}",
             desk.row.stage.word()
         );
-        return Err(refuse(job, desk.row.stage, &what));
+        return Err(refuse(id, job.json, desk.row.stage, &what));
     };
-    tell(job, stage, "on its way again");
+    tell(id, job.json, stage, "on its way again");
     Ok(())
 }
 
 pub(super) async fn cancel(job: &OneJob) -> Outcome {
     let desk = Desk::open(job).await?;
+    let id = desk.row.id;
     let event = desk.event(Kind::Cancelled)?;
     let outbox = desk.news(EventKind::Cancelled).await?;
     let now = desk.context.clock.now();
     let mut tx = desk.db.begin().await?;
-    let answer = work::cancel(&mut tx, job.job, now, event, &outbox).await?;
+    let answer = work::cancel(&mut tx, id, now, event, &outbox).await?;
     tx.commit().await?;
     desk.db.close().await;
     match answer {
         CancelAnswer::Cancelled => {
-            tell(job, Stage::Cancelled, "cancelled; it will not be sent");
+            tell(id, job.json, Stage::Cancelled, "cancelled; it will not be sent");
             Ok(())
         }
         CancelAnswer::AlreadyCancelled => {
-            tell(job, Stage::Cancelled, "was cancelled before");
+            tell(id, job.json, Stage::Cancelled, "was cancelled before");
             Ok(())
         }
         CancelAnswer::TooLate(stage) => {
             let what = format!("too late: it is {}; `kakitome jobs recall` may help", stage.word());
-            Err(refuse(job, stage, &what))
+            Err(refuse(id, job.json, stage, &what))
         }
         CancelAnswer::Sending => {
             let what = "it may be leaving at this moment; ask again in a minute, or recall it then";
-            Err(refuse(job, desk.row.stage, what))
+            Err(refuse(id, job.json, desk.row.stage, what))
         }
         CancelAnswer::NoSuchJob => Err(no_such_job()),
     }
 }
 
-pub(super) async fn recall(job: &OneJob) -> Outcome {
-    let desk = Desk::open(job).await?;
-    let event = desk.event(Kind::Recalled)?;
-    let outbox = desk.news(EventKind::Recalled).await?;
-    let now = desk.context.clock.now();
-    let mut tx = desk.db.begin().await?;
-    let answer = work::recall(&mut tx, job.job, now, event, &outbox).await?;
-    tx.commit().await?;
-    desk.db.close().await;
-    match answer {
-        RecallAnswer::Recalled => {
-            tell(job, Stage::Recalled, "recalled; its link opens no more");
-            Ok(())
-        }
-        RecallAnswer::AlreadyRecalled => {
-            tell(job, Stage::Recalled, "was recalled before");
-            Ok(())
-        }
-        RecallAnswer::Refused(stage) => {
-            let what = format!(
-                "it is {}; what has not been sent is cancelled, not recalled",
-                stage.word()
-            );
-            Err(refuse(job, stage, &what))
-        }
-        RecallAnswer::NoSuchJob => Err(no_such_job()),
-    }
+pub(super) fn tell(job: JobId, as_json: bool, stage: Stage, what: &str) {
+    answer(job, as_json, stage, true, what);
 }
 
-fn tell(job: &OneJob, stage: Stage, what: &str) {
-    answer(job.job, job.json, stage, true, what);
-}
-
-fn refuse(job: &OneJob, stage: Stage, what: &str) -> Failure {
-    answer(job.job, job.json, stage, false, what);
+pub(super) fn refuse(job: JobId, as_json: bool, stage: Stage, what: &str) -> Failure {
+    answer(job, as_json, stage, false, what);
     Failure::Refused
 }
 

@@ -4,6 +4,10 @@
 //! shown only when `--reveal` asks for them, and the log says so first.
 
 mod act;
+mod freeze;
+mod name;
+mod recall;
+mod reissue;
 mod show;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -18,8 +22,9 @@ use crate::{
     },
     store::jobs::{self, JobFilter, JobRow},
 };
+use name::JobName;
 
-/// Lists, shows, retries, cancels and recalls jobs.
+/// Lists, shows, retries, cancels, recalls and freezes jobs.
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -63,17 +68,57 @@ enum Command {
     #[command(after_help = "Examples:\n  kakitome jobs cancel \
                             0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04")]
     Cancel(OneJob),
-    /// Takes a document back after it was sent: its link opens no more.
+    /// Takes a document back after it was sent, and says what of it had left.
+    ///
+    /// Its link opens no more, and downloads that run end within two seconds.
+    /// The answer is either that no content byte left this service, or the
+    /// list of what did: when, how many bytes, to which session. A number
+    /// marked "at most" is what was reserved for a download whose end is not
+    /// known. The answer waits up to six seconds for running downloads to end;
+    /// asking again is harmless and can only make numbers smaller. A letter
+    /// counts as left when it is handed to the print partner. Copies that a
+    /// reader made are beyond this answer.
     #[command(after_help = "Examples:\n  kakitome jobs recall \
-                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04")]
+                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04\n  kakitome jobs recall --json \
+                            KT-1BKB-Y7ZJ-N704-V")]
     Recall(OneJob),
+    /// Revokes a job's link and mails a new one to the recorded address.
+    ///
+    /// The document stays what it is, and its day too: the new link ends after
+    /// so many days, and no later than its document. There is no way to name
+    /// another address. Refused (exit code 3) for what was never sent, was
+    /// taken back, or is destroyed. While the mail is under way, asking again
+    /// changes nothing; a mail whose reply is lost is on record as ambiguous
+    /// and is not sent again by itself.
+    #[command(after_help = "Examples:\n  kakitome jobs reissue \
+                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04\n  kakitome jobs reissue --days 3 \
+                            KT-1BKB-Y7ZJ-N704-V")]
+    Reissue {
+        #[command(flatten)]
+        job: OneJob,
+        /// How long the new link opens, in days.
+        #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: u16,
+    },
+    /// Nothing of a job's document opens or flows until it is lifted.
+    ///
+    /// Its link answers like a dead one and counts no opens; downloads that
+    /// run end within two seconds. What is due is still destroyed, and a mail
+    /// that was not sent yet still leaves.
+    #[command(after_help = "Examples:\n  kakitome jobs freeze \
+                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04")]
+    Freeze(OneJob),
+    /// Lifts a job's freeze; a freeze of its whole tenant stays.
+    #[command(after_help = "Examples:\n  kakitome jobs unfreeze \
+                            0199f3c1-7a5e-7c01-8d3e-5b1f6f2a9c04")]
+    Unfreeze(OneJob),
 }
 
 #[derive(Debug, clap::Args)]
 struct OneJob {
-    /// The job's id.
+    /// The job's id, or its link number as the recipient reads it out.
     #[arg(value_name = "ID")]
-    job: JobId,
+    job: JobName,
     #[command(flatten)]
     config: ConfigArg,
     /// Answer in JSON.
@@ -131,7 +176,10 @@ impl Jobs {
             Command::Show { job, reveal } => show::show(&job, reveal).await,
             Command::Retry(job) => act::retry(&job).await,
             Command::Cancel(job) => act::cancel(&job).await,
-            Command::Recall(job) => act::recall(&job).await,
+            Command::Recall(job) => recall::recall(&job).await,
+            Command::Reissue { job, days } => reissue::reissue(&job, days).await,
+            Command::Freeze(job) => freeze::freeze(&job, true).await,
+            Command::Unfreeze(job) => freeze::freeze(&job, false).await,
         }
     }
 }

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
-use super::{OneJob, micros, no_such_job, second, summary};
+use super::{OneJob, micros, recall, second, summary};
 use crate::{
     cli::{Failure, Outcome, context::Context, print},
     domain::{
+        crockford::LinkNumber,
         factor::SecondFactor,
         ids::JobId,
         log::{Actor, Fact, Kind, Leaf},
@@ -15,8 +16,10 @@ use crate::{
         reason::Reason,
     },
     store::{
-        Tx, dossier,
-        jobs::{self, JobRow},
+        Tx,
+        account::{self, Account},
+        dossier, freezes,
+        jobs::JobRow,
         ledger::{self, EventDraft, Scribe, StoredEvent},
         links::{self, LinkRow},
     },
@@ -26,10 +29,13 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
     let context = Context::open(&job.config)?;
     let db = context.db().await?;
     let mut tx = db.read().await?;
-    let row = jobs::get(&mut tx, None, job.job).await?.ok_or_else(no_such_job)?;
-    let link = link(&mut tx, job.job).await?;
-    let events = ledger::of_job(&mut tx, Some(&row.tenant), job.job).await?;
+    let row = job.job.row(&mut tx).await?;
+    let link = link(&mut tx, row.id).await?;
+    let events = ledger::of_job(&mut tx, Some(&row.tenant), row.id).await?;
+    let left = account::of_job(&mut tx, row.id).await?;
+    let frozen = freezes::since(&mut tx, row.id, &row.tenant).await?;
     drop(tx);
+    let more = More { link, left, frozen };
     let personal = if reveal {
         let keys = context.keys().await?;
         let mut known = dossier::personal(&keys, &row).await?;
@@ -50,9 +56,10 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
     db.close().await;
     let now = context.clock.now();
     if job.json {
-        print::json_pretty(&whole(&row, link.as_ref(), &events, personal.as_ref(), now));
+        print::json_pretty(&whole(&row, &more, &events, personal.as_ref(), now));
     } else {
-        describe(&row, link.as_ref(), personal.as_ref(), now);
+        describe(&row, &more, personal.as_ref(), now);
+        more.describe();
         log(&events);
     }
     Ok(())
@@ -64,12 +71,31 @@ fn looked(context: &Context, row: &JobRow) -> Result<ledger::EventRow, Failure> 
     Ok(scribe.event(EventDraft { facts: vec![("what", "personal".into())], ..draft })?)
 }
 
+/// What other tables know of a job.
+struct More {
+    link: Option<LinkRow>,
+    left: Account,
+    /// Since when it is frozen by itself, and since when its tenant is.
+    frozen: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+}
+
+impl More {
+    /// What of its document left.
+    fn describe(&self) {
+        if !self.left.is_zero() {
+            print::line("");
+            print::line("what left of its document:");
+            print::table(&recall::HEAD, &recall::cells(&self.left));
+        }
+    }
+}
+
 async fn link(tx: &mut Tx, job: JobId) -> anyhow::Result<Option<LinkRow>> {
     let Some((day, print)) = links::of_job(tx, job).await?.pop() else { return Ok(None) };
     Ok(links::find(tx, day, &print).await?)
 }
 
-fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, now: DateTime<Utc>) {
+fn describe(row: &JobRow, more: &More, personal: Option<&Personal>, now: DateTime<Utc>) {
     let line = |name: &str, value: String| print::line(&format!("{name:<16}{value}"));
     let maybe = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -77,6 +103,7 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, n
         }
     };
     line("job", row.id.to_string());
+    line("link number", LinkNumber::of(row.id).to_string());
     let test = if row.test_mode { ", test mode: nothing leaves the house" } else { "" };
     line("tenant", format!("{}{test}", row.tenant));
     line("channel", row.channel.word().to_owned());
@@ -99,9 +126,12 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, n
     maybe("document", size.map(|(pages, bytes)| format!("{pages} pages, {bytes} bytes")));
     maybe("sha256", row.pdf_sha256.map(|hash| HEXLOWER.encode(&hash)));
     maybe("template", row.template.clone());
+    let link = more.link.as_ref();
     maybe("link", link.map(|link| state(link, now).to_owned()));
     maybe("opened", link.map(|link| format!("{} of {} times", link.opens, link.max_opens)));
     maybe("link until", link.map(|link| second(link.expires_at)));
+    maybe("frozen", more.frozen.0.map(second));
+    maybe("tenant frozen", more.frozen.1.map(second));
     if let Some(personal) = personal {
         line("key", personal.key.clone());
         line("recipient", personal.recipient_name.clone());
@@ -121,6 +151,8 @@ fn describe(row: &JobRow, link: Option<&LinkRow>, personal: Option<&Personal>, n
 fn state(link: &LinkRow, now: DateTime<Utc>) -> &'static str {
     if link.purged {
         "gone with its document"
+    } else if link.frozen {
+        "frozen"
     } else if link.revoked_at.is_some() {
         "revoked"
     } else if link.expires_at <= now {
@@ -175,7 +207,7 @@ fn facts(leaf: &Leaf) -> Map<String, Value> {
 
 fn whole(
     row: &JobRow,
-    link: Option<&LinkRow>,
+    more: &More,
     events: &[StoredEvent],
     personal: Option<&Personal>,
     now: DateTime<Utc>,
@@ -196,7 +228,7 @@ fn whole(
             })
         })
         .collect();
-    let link = link.map(|link| {
+    let link = more.link.as_ref().map(|link| {
         json!({
             "state": state(link, now),
             "expires_at": micros(link.expires_at),
@@ -205,7 +237,11 @@ fn whole(
             "revoked_at": link.revoked_at.map(micros),
         })
     });
-    let more = json!({
+    let rest = json!({
+        "link_number": LinkNumber::of(row.id).to_string(),
+        "frozen_at": more.frozen.0.map(micros),
+        "tenant_frozen_at": more.frozen.1.map(micros),
+        "left": recall::list(&more.left),
         "meaning": reason.map(Reason::meaning),
         "remedy": reason.map(Reason::remedy),
         "pages": row.pages,
@@ -217,8 +253,8 @@ fn whole(
         "personal": personal,
         "events": events,
     });
-    if let (Some(whole), Value::Object(more)) = (whole.as_object_mut(), more) {
-        whole.extend(more);
+    if let (Some(whole), Value::Object(rest)) = (whole.as_object_mut(), rest) {
+        whole.extend(rest);
     }
     whole
 }

@@ -97,7 +97,7 @@ words! {
         NotMine "not_mine"
         /// The document's bytes were asked for within an opened session.
         Downloaded "downloaded"
-        /// The bytes of an open or a download were sent to the end.
+        /// A download ended; the facts say how many bytes were handed over.
         DownloadEnded "download_ended"
         /// An access was never completed; nobody knows what arrived.
         OutcomeUnknown "outcome_unknown"
@@ -107,12 +107,18 @@ words! {
         Parked "parked"
         /// A person sent the job on its way again.
         Retried "retried"
+        /// A person had the link issued again; the old one is dead.
+        Reissued "reissued"
         /// The sender took the job back before dispatch.
         Cancelled "cancelled"
         /// The sender took the document back after dispatch.
         Recalled "recalled"
         /// The mail bounced for good, or the letter came back.
         Undeliverable "undeliverable"
+        /// A delivery or a tenant was frozen: nothing opens until it is lifted.
+        Frozen "frozen"
+        /// A freeze was lifted.
+        Unfrozen "unfrozen"
         /// A person ordered that a document be kept longer.
         HoldSet "hold_set"
         /// A person lifted such an order.

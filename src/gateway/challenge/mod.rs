@@ -141,7 +141,7 @@ impl Inner {
             self.code_on_press(wish).await?;
         }
         let key = self.parts.keys.page_key().await?;
-        let ticket = Session::begin(*wish.link, wish.now, wish.found.link.expires_at);
+        let ticket = Session::ask(*wish.link, wish.now, wish.found.link.expires_at);
         let text = ticket.text(Purpose::Challenge, &key);
         Ok(see(&format!("/c/{text}?lang={}", locale.tag())))
     }

@@ -17,6 +17,7 @@ use super::{
     with_conn,
 };
 use crate::domain::{
+    crockford::LinkNumber,
     ids::{JobId, SegmentId, TenantId},
     job::Channel,
     stage::Stage,
@@ -216,6 +217,19 @@ pub async fn by_print(tx: &mut Tx, print: &[u8; 16]) -> Result<Option<JobId>, St
     Ok(ids.first().copied().map(JobId))
 }
 
+const BETWEEN: &str = "
+    -- between
+    SELECT j.id FROM jobs j WHERE j.id >= $1 AND j.id < $2 ORDER BY j.id
+";
+
+/// The deliveries with this link number: nearly always one, or none.
+pub async fn numbered(tx: &mut Tx, number: LinkNumber) -> Result<Vec<JobId>, StoreError> {
+    let (low, high) = number.ids();
+    let ids = with_conn!(tx, |conn| sqlx::query(BETWEEN).bind(low.0).bind(high.0).ids(conn).await)
+        .doing("look for a link number")?;
+    Ok(ids.into_iter().map(JobId).filter(|job| number.names(*job)).collect())
+}
+
 const ADVANCE: &str = "
     -- advance
     UPDATE jobs SET stage = $1, stage_at = $2, reason = $3
@@ -371,6 +385,7 @@ pub(super) const STATEMENTS: &[Statement] = &[
     both("jobs::get", GET),
     each("jobs::lock", LOCK_SQLITE, LOCK_POSTGRES),
     both("jobs::by_print", BY_PRINT),
+    both("jobs::numbered", BETWEEN),
     both("jobs::advance", ADVANCE),
     both("jobs::stage_counts work", COUNT_WORK),
     both("jobs::stage_counts pieces", COUNT_PIECES),

@@ -13,7 +13,7 @@ use crate::{
         StoreError, Tx,
         cells::Cells,
         error::Doing as _,
-        execute, jobs,
+        execute, handouts, jobs,
         run::{Change as _, Rows as _},
         statements::{Statement, both, each},
         with_conn,
@@ -112,8 +112,8 @@ const INSERT: &str = "
     VALUES ($1, $2, $3, $4, NULL, $5)
 ";
 
-/// Puts letters that I hold into a batch and sets their markers; answers which
-/// are in it. Without a single one there is no batch.
+/// Puts letters that I hold into a batch, sets their markers and reserves what
+/// is about to leave; answers which are in it. Without a single one there is no batch.
 pub async fn make_batch(
     tx: &mut Tx,
     epoch: Epoch,
@@ -142,6 +142,10 @@ pub async fn make_batch(
                 members.push(*job);
             }
         });
+        if members.last() == Some(job) {
+            let (partner, at) = (batch.partner.as_str(), batch.made_at);
+            handouts::letter_leaves(tx, *job, batch.id, epoch, partner, at).await?;
+        }
     }
     if !members.is_empty() {
         execute!(
@@ -237,6 +241,9 @@ pub async fn batch_handed(
     });
     let mut jobs: Vec<JobId> = ids.into_iter().map(JobId).collect();
     jobs.sort_unstable();
+    for job in &jobs {
+        handouts::letter_went(tx, *job, batch, at).await?;
+    }
     Ok(jobs)
 }
 

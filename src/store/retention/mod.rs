@@ -147,23 +147,23 @@ const PURGE_POSTGRES: &str = "
         RETURNING j.id
     ),
     revoked AS (
-        UPDATE links l SET revoked_at = $1
-        WHERE l.job_id = ANY($3::uuid[]) AND l.revoked_at IS NULL
+        UPDATE links l SET revoked_at = $1 WHERE l.job_id = ANY($3::uuid[]) AND l.revoked_at IS NULL
           AND (l.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     ended AS (
-        DELETE FROM work w
-        WHERE w.job_id = ANY($3::uuid[]) AND (w.job_id IN (SELECT id FROM cleared)) IS TRUE
+        DELETE FROM work w WHERE w.job_id = ANY($3::uuid[]) AND (w.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     unposted AS (
-        DELETE FROM pieces p
-        WHERE p.job_id = ANY($3::uuid[]) AND (p.job_id IN (SELECT id FROM cleared)) IS TRUE
+        DELETE FROM pieces p WHERE p.job_id = ANY($3::uuid[]) AND (p.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     untried AS (
         DELETE FROM factors f WHERE f.job_id = ANY($3::uuid[]) AND (f.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     unmailed AS (
         DELETE FROM code_mails c WHERE c.job_id = ANY($3::uuid[]) AND (c.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
+    unissued AS (
+        DELETE FROM reissues r WHERE r.job_id = ANY($3::uuid[]) AND (r.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
     emptied AS (
         UPDATE segments s SET live = s.live - g.count
@@ -182,8 +182,7 @@ const PURGE_POSTGRES: &str = "
     new_outbox AS (
         INSERT INTO outbox (id, routing_key, sealed)
         SELECT o.id, o.routing_key, o.sealed
-        FROM UNNEST($13::uuid[], $14::uuid[], $15::text[], $16::bytea[])
-            AS o (id, job_id, routing_key, sealed)
+        FROM UNNEST($13::uuid[], $14::uuid[], $15::text[], $16::bytea[]) AS o (id, job_id, routing_key, sealed)
         WHERE (o.job_id IN (SELECT id FROM cleared)) IS TRUE
     ) SELECT id FROM cleared
 ";
@@ -269,6 +268,7 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
         return Ok(false);
     }
     work::delete(tx, item.id).await?;
+    work::reissue::forget(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
     factors::forget(tx, item.id).await?;
     with_conn!(&mut *tx, |conn| {

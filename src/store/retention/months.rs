@@ -85,7 +85,14 @@ const DROP_POSTGRES: &str = "
     SELECT CAST(CAST(drop_month($1) AS INTEGER) AS BIGINT)
 ";
 
-/// Drops a month's deliveries and links. False, and nothing is dropped, when
+const DROP_HANDOUTS_SQLITE: &str = "
+    -- drop_month: handouts
+    DELETE FROM handouts
+    WHERE job_id >= $1 AND job_id < $2
+      AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = handouts.job_id)
+";
+
+/// Drops a month's deliveries, links and handouts. False, and nothing is dropped, when
 /// something in it is not purged. On PostgreSQL it waits at most two seconds
 /// for the tables and then is [`StoreError::Busy`].
 pub async fn drop_month(tx: &mut Tx, label: &str) -> Result<bool, StoreError> {
@@ -98,6 +105,12 @@ pub async fn drop_month(tx: &mut Tx, label: &str) -> Result<bool, StoreError> {
         Tx::Sqlite(tx) => {
             let Some(month) = Month::parse(label) else { return Ok(false) };
             let dropped = sqlx::query(DROP_JOBS_SQLITE)
+                .bind(month.first_id())
+                .bind(month.next().map(Month::first_id))
+                .run(&mut *tx.inner)
+                .await
+                .doing(act)?;
+            sqlx::query(DROP_HANDOUTS_SQLITE)
                 .bind(month.first_id())
                 .bind(month.next().map(Month::first_id))
                 .run(&mut *tx.inner)
@@ -176,6 +189,7 @@ pub(in crate::store) const STATEMENTS: &[Statement] = &[
     each("retention::droppable_months", SPENT_SQLITE, SPENT_POSTGRES),
     each("retention::drop_month", DROP_JOBS_SQLITE, DROP_POSTGRES),
     sqlite("retention::drop_month links", DROP_LINKS_SQLITE),
+    sqlite("retention::drop_month handouts", DROP_HANDOUTS_SQLITE),
     each("retention::forget_keys", FORGET_SQLITE, FORGET_POSTGRES),
     both("retention::forget_keys cursor", FORGET_CURSOR),
 ];

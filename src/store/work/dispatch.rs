@@ -175,7 +175,10 @@ async fn dispatch_one(
     let stage = match job.stage.after(Event::Dispatch) {
         Ok(stage) => {
             jobs::advance(tx, &job, stage, fact.dispatched_at, kept_reason(&job, stage)).await?;
-            start_clock(tx, &job, &Clock::of(fact)).await?;
+            // A link that is issued again does not give its document more time.
+            if job.dispatched_at.is_none() {
+                start_clock(tx, &job, &Clock::of(fact)).await?;
+            }
             stage
         }
         Err(_) => job.stage,

@@ -18,31 +18,38 @@ use crate::{
 const MARK_POSTGRES: &str = "
     -- mark_sending_now
     WITH mine AS MATERIALIZED (
-        SELECT w.job_id, j.stage
+        SELECT w.job_id,
+               (j.stage = $4 OR w.step = 'resend'
+                AND j.stage IN ('dispatched', 'opened', 'ambiguous')) AS goes
         FROM UNNEST($1::uuid[]) AS i (job) JOIN work w ON w.job_id = i.job
         JOIN jobs j ON j.id = i.job
-        WHERE w.lease_epoch = $2 AND w.step = 'send'
+        WHERE w.lease_epoch = $2 AND w.step IN ('send', 'resend')
         ORDER BY w.job_id FOR UPDATE OF w
     ),
     stale AS (
-        DELETE FROM work w USING mine m WHERE w.job_id = m.job_id AND m.stage <> $4
+        DELETE FROM work w USING mine m WHERE w.job_id = m.job_id AND NOT m.goes
     )
     UPDATE work w SET sending_since = $3
-    FROM mine m WHERE w.job_id = m.job_id AND m.stage = $4
+    FROM mine m WHERE w.job_id = m.job_id AND m.goes
     RETURNING w.job_id
 ";
 const MARK_SQLITE: &str = "
     -- mark_sending_now
     UPDATE work SET sending_since = $3
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage = $4)
+    WHERE job_id = $1 AND lease_epoch = $2 AND step IN ('send', 'resend')
+      AND EXISTS (SELECT 1 FROM jobs j
+                  WHERE j.id = $1
+                    AND (j.stage = $4 OR step = 'resend'
+                         AND j.stage IN ('dispatched', 'opened', 'ambiguous')))
     RETURNING job_id
 ";
 const DROP_STALE: &str = "
     -- mark_sending_now: stale
     DELETE FROM work
-    WHERE job_id = $1 AND lease_epoch = $2 AND step = 'send'
-      AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.stage <> $3)
+    WHERE job_id = $1 AND lease_epoch = $2 AND step IN ('send', 'resend')
+      AND EXISTS (SELECT 1 FROM jobs j
+                  WHERE j.id = $1 AND j.stage <> $3
+                    AND (step = 'send' OR j.stage NOT IN ('dispatched', 'opened', 'ambiguous')))
 ";
 
 /// Sets the marker before a mail is tried again, commits, and answers which

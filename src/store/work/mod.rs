@@ -31,13 +31,15 @@ pub mod dispatch;
 pub mod mark;
 pub mod moves;
 pub mod person;
+pub mod reissue;
 pub mod seal;
 
 pub use claim::{Leased, claim};
 pub use dispatch::{DispatchedJob, dispatched_now};
 pub use mark::mark_sending_now;
 pub use moves::{ambiguous, park, undeliverable};
-pub use person::{CancelAnswer, RecallAnswer, cancel, recall, retry_by_person};
+pub use person::{CancelAnswer, RecallAnswer, cancel, hold, recall, retry_by_person};
+pub use reissue::{Reissue, ReissueAnswer, recomposed, reissue, reissued};
 pub use seal::{NewLink, Next, SealedJob, SealedMail, seal_now};
 
 /// What has to be done next for a delivery.
@@ -49,11 +51,14 @@ pub enum Step {
     Send,
     /// Hand the letter to the print partner.
     HandOver,
+    /// Send a mail with a link that is issued again; the delivery stays where
+    /// it stands.
+    Resend,
 }
 
 impl Step {
     /// Every step, in the order of the journey.
-    pub const ALL: [Self; 3] = [Self::Seal, Self::Send, Self::HandOver];
+    pub const ALL: [Self; 4] = [Self::Seal, Self::Send, Self::HandOver, Self::Resend];
 
     /// The word stored in the database.
     pub const fn word(self) -> &'static str {
@@ -61,6 +66,7 @@ impl Step {
             Self::Seal => "seal",
             Self::Send => "send",
             Self::HandOver => "hand_over",
+            Self::Resend => "resend",
         }
     }
 
@@ -185,7 +191,8 @@ pub async fn retry_later(
     if work.lease != Some(epoch) {
         return Ok(false);
     }
-    if matches!(row.stage, Stage::Accepted | Stage::Sealed) {
+    let resend = work.step == Step::Resend && reissue::reissues_at(row.stage);
+    if resend || matches!(row.stage, Stage::Accepted | Stage::Sealed) {
         execute!(tx, "put a job off", RETRY, run_at.timestamp_micros(), job.0, epoch.0)?;
     } else {
         delete(tx, job).await?;

@@ -7,7 +7,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::dispatch::{Clock, start_clock};
+use super::{
+    Step,
+    dispatch::{Clock, start_clock},
+};
 use crate::{
     domain::{
         ids::{Epoch, JobId},
@@ -33,6 +36,7 @@ pub async fn park(
     outbox: &[OutboxRow],
 ) -> Result<bool, StoreError> {
     let Some((row, work)) = super::lock_both(tx, job).await? else { return Ok(false) };
+    let resend = work.as_ref().is_some_and(|work| work.step == Step::Resend);
     let held = work.and_then(|work| work.lease);
     if epoch.is_some() && held != epoch {
         return Ok(false);
@@ -41,7 +45,14 @@ pub async fn park(
         if epoch.is_some() {
             super::delete(tx, job).await?;
         }
-        return Ok(false);
+        if !resend {
+            return Ok(false);
+        }
+        // The delivery stays where it stands; that its second mail cannot go
+        // is a person's business all the same.
+        jobs::advance(tx, &row, row.stage, event.at, Some(reason)).await?;
+        record(tx, event, outbox).await?;
+        return Ok(true);
     };
     jobs::advance(tx, &row, stage, event.at, Some(reason)).await?;
     super::delete(tx, job).await?;
@@ -72,7 +83,11 @@ pub async fn ambiguous(
     let reason = event.code.clone().unwrap_or_else(|| "reply_lost".to_owned());
     let reason = if stage == row.stage { row.reason.as_deref() } else { Some(reason.as_str()) };
     jobs::advance(tx, &row, stage, at, reason).await?;
-    start_clock(tx, &row, &Clock { dispatched_at: None, purge_at, purge_day, rewrapped }).await?;
+    // What was dispatched before keeps its day.
+    if row.dispatched_at.is_none() {
+        let clock = Clock { dispatched_at: None, purge_at, purge_day, rewrapped };
+        start_clock(tx, &row, &clock).await?;
+    }
     record(tx, event, outbox).await?;
     Ok(true)
 }

@@ -133,6 +133,13 @@ pub async fn cancel(
     Ok(CancelAnswer::Cancelled)
 }
 
+/// Holds a delivery until the transaction ends, so that an instant that is read
+/// now comes after everything that was written about it before. False when
+/// there is no such delivery.
+pub async fn hold(tx: &mut Tx, job: JobId) -> Result<bool, StoreError> {
+    Ok(super::lock_both(tx, job).await?.is_some())
+}
+
 /// What became of a wish to recall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecallAnswer {
@@ -146,7 +153,9 @@ pub enum RecallAnswer {
     NoSuchJob,
 }
 
-/// Takes a document back after it was dispatched: the link is revoked.
+/// Takes a document back after it was dispatched: the link is revoked. Bytes
+/// are reserved under the same locks, so that whoever reads the account after
+/// this has committed finds all that will ever be in it.
 pub async fn recall(
     tx: &mut Tx,
     job: JobId,

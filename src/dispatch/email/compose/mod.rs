@@ -188,6 +188,7 @@ fn view(order: &MailOrder<'_>, host: &str) -> Result<Value, Fault> {
         number => order.document_number,
         salutation => order.salutation,
         contact => order.contact,
+        support => order.support.to_string(),
         replies => order.reply_to.is_some(),
         expires => moment(order.locale, &order.expires_at)?,
         host => host,

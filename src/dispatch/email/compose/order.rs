@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use zeroize::Zeroizing;
 
-use crate::domain::locale::Locale;
+use crate::domain::{crockford::LinkNumber, locale::Locale};
 
 /// Everything a mail says. Texts are one line each.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub struct MailOrder<'a> {
     pub document_number: Option<&'a str>,
     /// Where questions go: a telephone number, an address.
     pub contact: Option<&'a str>,
+    /// What a recipient reads out on the phone; no secret.
+    pub support: LinkNumber,
     /// The secret: an `https` URL that opens the document.
     pub link_url: &'a str,
     /// When the link stops working, in the zone it is to be shown in.

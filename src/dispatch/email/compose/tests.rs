@@ -22,6 +22,7 @@ fn order() -> MailOrder<'static> {
         title: "請求書",
         document_number: Some("INV-2026-0001"),
         contact: Some("03-1234-5678"),
+        support: "KT-4F7Q-29XM-8C3V-E".parse().unwrap(),
         link_url: LINK_URL,
         expires_at: date
             .checked_add_signed(TimeDelta::days(30))
@@ -68,6 +69,7 @@ fn both_parts_say_everything_in_both_languages() {
             "INV-2026-0001",
             until,
             "03-1234-5678",
+            "KT-4F7Q-29XM-8C3V-E",
             "send.example.co.jp",
         ] {
             assert!(text.contains(word), "the text must say {word}: {text}");

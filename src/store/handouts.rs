@@ -1,0 +1,338 @@
+//! What of a document left this service: reserved before, counted after.
+//!
+//! A row is reserved in the transaction that writes the access into the log,
+//! under the locks that a recall takes, and only while the link still serves.
+//! So whoever recalls finds every row that will ever be there: without a row
+//! not one byte has left or will leave, and a row is the upper bound of what
+//! did. How much it really was is written when the stream has ended; a row
+//! that nobody can complete any more stays at its upper bound.
+//!
+//! A letter is reserved with its batch, before the partner sees it.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    StoreError, Tx,
+    cells::{Cells, instant},
+    error::Doing as _,
+    execute,
+    ledger::{self, EventRow},
+    run::Rows as _,
+    statements::{Statement, both},
+    with_conn, work,
+};
+use crate::domain::ids::{BatchId, Epoch, EventId, JobId, TenantId};
+
+/// How a document leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To be looked at in a browser.
+    View,
+    /// To be saved.
+    Save,
+    /// As a letter, to the print partner.
+    Partner,
+}
+
+impl Way {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::View, Self::Save, Self::Partner];
+
+    /// The word that is stored and shown.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Save => "save",
+            Self::Partner => "partner",
+        }
+    }
+
+    /// The way with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.word() == word)
+    }
+}
+
+/// Bytes that are about to leave through a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHandout<'h> {
+    /// The delivery.
+    pub job: JobId,
+    /// The link's day of issue: days since 1970-01-01.
+    pub day: i64,
+    /// The link's print.
+    pub print: &'h [u8],
+    /// The process that answers for it.
+    pub epoch: Epoch,
+    /// How it leaves.
+    pub way: Way,
+    /// The session's label.
+    pub session: &'h str,
+    /// The first byte.
+    pub from_byte: i64,
+    /// The byte after the last.
+    pub to_byte: i64,
+}
+
+const RESERVE: &str = "
+    -- reserve
+    INSERT INTO handouts (job_id, id, tenant, epoch, way, receiver, at, from_byte, to_byte)
+    SELECT j.id, $1, j.tenant, $2, $3, $4, $5, $6, $7
+    FROM links l JOIN jobs j ON j.id = l.job_id
+    WHERE l.day = $8 AND l.print = $9 AND l.job_id = $10 AND l.revoked_at IS NULL
+      AND l.expires_at > $5 AND j.purged_at IS NULL AND j.frozen_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM frozen_tenants f WHERE f.tenant = j.tenant)
+";
+
+/// Reserves bytes that are about to leave, and writes the access into the log;
+/// the event's id becomes the row's. False, and nothing is written, when the
+/// link does not serve any more at the event's instant. Not a byte may leave
+/// before the transaction has committed.
+pub async fn reserve(
+    tx: &mut Tx,
+    new: &NewHandout<'_>,
+    event: EventRow,
+) -> Result<bool, StoreError> {
+    // The same rows in the same order as a recall: one of the two is first.
+    if work::lock_both(tx, new.job).await?.is_none() {
+        return Ok(false);
+    }
+    let reserved = execute!(
+        tx,
+        "reserve bytes of a document",
+        RESERVE,
+        event.id.0,
+        new.epoch.0,
+        new.way.word(),
+        new.session,
+        event.at.timestamp_micros(),
+        new.from_byte,
+        new.to_byte,
+        new.day,
+        new.print,
+        new.job.0
+    )?;
+    if reserved == 1 {
+        ledger::append(tx, &[event]).await?;
+    }
+    Ok(reserved == 1)
+}
+
+const SERVES: &str = "
+    -- serves
+    SELECT COUNT(*) FROM links l JOIN jobs j ON j.id = l.job_id
+    WHERE l.day = $1 AND l.print = $2 AND l.revoked_at IS NULL AND l.expires_at > $3
+      AND j.purged_at IS NULL AND j.frozen_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM frozen_tenants f WHERE f.tenant = j.tenant)
+";
+
+/// Whether the document behind a link may still flow at `now`: not revoked,
+/// not recalled, not frozen, not expired, not purged. Streams that run ask it
+/// again and again.
+pub async fn serves(
+    tx: &mut Tx,
+    day: i64,
+    print: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let found = with_conn!(tx, |conn| sqlx::query(SERVES)
+        .bind(day)
+        .bind(print)
+        .bind(now.timestamp_micros())
+        .number(conn)
+        .await)
+    .doing("ask whether a link still serves")?;
+    Ok(found > 0)
+}
+
+const ENDED: &str = "
+    -- ended
+    UPDATE handouts SET taken = $1, ended_at = $2
+    WHERE job_id = $3 AND id = $4 AND taken IS NULL
+";
+
+/// Writes down how many bytes were handed over until a stream ended. False
+/// when that was on record already, or the month has left the books.
+pub async fn ended(
+    tx: &mut Tx,
+    job: JobId,
+    id: EventId,
+    taken: i64,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let act = "write down the end of a download";
+    Ok(execute!(tx, act, ENDED, taken, at.timestamp_micros(), job.0, id.0)? == 1)
+}
+
+/// A row whose process died before its stream had ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The row.
+    pub id: EventId,
+    /// The delivery.
+    pub job: JobId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Bytes that were reserved.
+    pub reserved: i64,
+}
+
+const ORPHANS: &str = "
+    -- orphans
+    SELECT h.job_id, h.id, h.tenant, h.from_byte, h.to_byte FROM handouts h
+    WHERE h.ended_at IS NULL AND h.way <> 'partner' AND h.epoch <> $1
+      AND NOT EXISTS (SELECT 1 FROM workers k WHERE k.epoch = h.epoch AND k.stopped_at IS NULL)
+    LIMIT $2
+";
+
+/// Rows that processes other than `mine` left open when they died.
+pub async fn orphans(tx: &mut Tx, mine: Epoch, limit: i64) -> Result<Vec<Orphan>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(ORPHANS)
+        .bind(mine.0)
+        .bind(limit)
+        .all(conn)
+        .await
+        .doing("look for downloads that nobody will end")?
+        .iter()
+        .map(|row| {
+            Ok(Orphan {
+                id: EventId(row.uuid("id")?),
+                job: JobId(row.uuid("job_id")?),
+                tenant: row.tenant("tenant")?,
+                reserved: row.int("to_byte")?.saturating_sub(row.int("from_byte")?),
+            })
+        })
+        .collect())
+}
+
+const GIVE_UP: &str = "
+    -- give_up
+    UPDATE handouts SET ended_at = $1 WHERE job_id = $2 AND id = $3 AND ended_at IS NULL
+";
+
+/// Nobody will ever know how much of a row was handed over: its upper bound
+/// stands. False when somebody else was first.
+pub async fn give_up(
+    tx: &mut Tx,
+    job: JobId,
+    id: EventId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let act = "give a download up";
+    Ok(execute!(tx, act, GIVE_UP, now.timestamp_micros(), job.0, id.0)? == 1)
+}
+
+const LETTER: &str = "
+    -- letter_leaves
+    INSERT INTO handouts (job_id, id, tenant, epoch, way, receiver, at, from_byte, to_byte)
+    SELECT j.id, $1, j.tenant, $2, 'partner', $3, $4, 0, COALESCE(j.pdf_len, 0)
+    FROM jobs j WHERE j.id = $5
+    ON CONFLICT (job_id, id) DO NOTHING
+";
+
+/// Reserves a letter that is about to be handed to a partner with its batch.
+pub(super) async fn letter_leaves(
+    tx: &mut Tx,
+    job: JobId,
+    batch: BatchId,
+    epoch: Epoch,
+    partner: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let act = "reserve a letter";
+    execute!(tx, act, LETTER, batch.0, epoch.0, partner, at.timestamp_micros(), job.0).map(drop)
+}
+
+const LETTER_WENT: &str = "
+    -- letter_went
+    UPDATE handouts SET taken = to_byte - from_byte, ended_at = $1
+    WHERE job_id = $2 AND id = $3 AND taken IS NULL
+";
+
+/// The partner gave its receipt for a letter.
+pub(super) async fn letter_went(
+    tx: &mut Tx,
+    job: JobId,
+    batch: BatchId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let act = "write down that a letter was handed over";
+    execute!(tx, act, LETTER_WENT, at.timestamp_micros(), job.0, batch.0).map(drop)
+}
+
+/// A row as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handout {
+    /// The access in the log, or the letter's batch.
+    pub id: Uuid,
+    /// When the bytes were reserved.
+    pub at: DateTime<Utc>,
+    /// How they leave.
+    pub way: Way,
+    /// The session's label, or the partner's name.
+    pub receiver: String,
+    /// The first byte.
+    pub from_byte: i64,
+    /// The byte after the last one reserved.
+    pub to_byte: i64,
+    /// Bytes that were handed over, once that is known.
+    pub taken: Option<i64>,
+    /// When it ended or was given up.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl Handout {
+    /// Bytes that left, at the most: exact when [`taken`](Self::taken) is known.
+    pub fn bytes_max(&self) -> i64 {
+        self.taken.unwrap_or_else(|| self.to_byte.saturating_sub(self.from_byte))
+    }
+
+    /// Whether its stream may still run.
+    pub const fn runs(&self) -> bool {
+        self.ended_at.is_none()
+    }
+}
+
+const OF_JOB: &str = "
+    -- of_job
+    SELECT h.id, h.at, h.way, h.receiver, h.from_byte, h.to_byte, h.taken, h.ended_at
+    FROM handouts h WHERE h.job_id = $1 ORDER BY h.at, h.id
+";
+
+/// Everything of a document that left or may have left, oldest first.
+pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<Handout>, StoreError> {
+    with_conn!(tx, |conn| sqlx::query(OF_JOB)
+        .bind(job.0)
+        .all(conn)
+        .await
+        .doing("list what left of a document")?
+        .iter()
+        .map(handout)
+        .collect())
+}
+
+fn handout(row: &impl Cells) -> Result<Handout, StoreError> {
+    Ok(Handout {
+        id: row.uuid("id")?,
+        at: instant("at", row.int("at")?)?,
+        way: row.word("way", "the word of a way out", Way::parse)?,
+        receiver: row.text("receiver")?,
+        from_byte: row.int("from_byte")?,
+        to_byte: row.int("to_byte")?,
+        taken: row.int_opt("taken")?,
+        ended_at: row.time_opt("ended_at")?,
+    })
+}
+
+/// The statements of this file.
+pub(super) const STATEMENTS: &[Statement] = &[
+    both("handouts::reserve", RESERVE),
+    both("handouts::serves", SERVES),
+    both("handouts::ended", ENDED),
+    both("handouts::orphans", ORPHANS),
+    both("handouts::give_up", GIVE_UP),
+    both("handouts::letter_leaves", LETTER),
+    both("handouts::letter_went", LETTER_WENT),
+    both("handouts::of_job", OF_JOB),
+];
