@@ -207,7 +207,7 @@ async fn take_back(house: &House, delivery: &Delivery, before: Before) -> i64 {
             house.freeze(delivery, true).await;
             house.freeze(delivery, false).await;
         }
-        Before::Expired => drop(house.clock.advance(TimeDelta::days(14))),
+        Before::Expired => house.clock.advance(TimeDelta::days(14)),
         Before::OpenedAgain => drop(house.open(delivery).await),
     }
     house.recall_and_ask(delivery).await.bytes_max()

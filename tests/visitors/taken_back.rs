@@ -234,7 +234,7 @@ async fn strike(house: &House, delivery: &Delivery, blow: Blow, strikes: bool) {
         (Blow::Revoked, true) => house.revoke(delivery).await,
         (Blow::Frozen, true) => drop(house.freeze(delivery, true).await),
         (Blow::TenantFrozen, _) => drop(house.freeze_tenant(delivery, strikes).await),
-        (Blow::Expired, true) => drop(house.clock.advance(TimeDelta::days(14))),
+        (Blow::Expired, true) => house.clock.advance(TimeDelta::days(14)),
         (Blow::Purged, true) => house.purge(delivery).await,
         (_, false) => {}
     }
