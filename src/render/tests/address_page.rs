@@ -4,18 +4,7 @@ const MM: f32 = 72.0 / 25.4;
 
 #[test]
 fn comes_first_and_stays_inside_of_the_window() {
-    let data = sample();
-    let front = address();
-    let order = Order {
-        template: "invoice",
-        locale: Locale::Ja,
-        data: &data,
-        title: "",
-        address_page: Some(&front),
-        profile: Profile::Plain,
-        attach_data: false,
-    };
-    let rendered = RENDERER.render(&order).unwrap();
+    let rendered = letter(&address());
     assert_eq!(rendered.pages, 2, "one page more");
     let pages = text(&rendered.pdf);
     assert!(pages[0].contains("530-0001"), "the postcode: {}", pages[0]);
