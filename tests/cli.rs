@@ -3,6 +3,8 @@
 
 #[path = "cli/desk.rs"]
 mod desk;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/office.rs"]
 mod office;
 #[path = "cli/sending.rs"]

@@ -52,7 +52,7 @@ const LINES_MAX: usize = 400;
 const LONGER: &[(&str, &str)] = &[
     ("config/mod.rs", "one struct a section, and the page of settings is made from it"),
     ("intake/desk.rs", "one batch from its bodies to its verdicts"),
-    ("store/keyring/tests.rs", "the key store's contract on both databases"),
+    ("store/keyring/tests/mod.rs", "the key store's contract on both databases"),
     ("store/postal/mod.rs", "one statement for each database, side by side"),
     ("store/work/seal.rs", "one statement for each database, side by side"),
 ];

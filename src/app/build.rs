@@ -108,6 +108,14 @@ pub async fn database(config: &Config, connections: Option<u32>) -> anyhow::Resu
     Db::open(&url, options).await.context("the database cannot be opened (`database.url`)")
 }
 
+/// Reads a master key; `name` is the setting that names it.
+pub fn master_key(source: &SecretSource, name: &str) -> anyhow::Result<MasterKey> {
+    let path =
+        source.check().with_context(|| format!("the master key cannot be used (`{name}`)"))?;
+    MasterKey::from_file(&path)
+        .context("the master key cannot be used; `kakitome keys init` makes one")
+}
+
 /// Opens the key store.
 pub async fn keyring(
     config: &Config,
@@ -115,11 +123,12 @@ pub async fn keyring(
     entropy: Entropy,
 ) -> anyhow::Result<KeyRing> {
     let settings = &config.keys;
-    let path = settings.master.check().context("the master key cannot be used (`keys.master`)")?;
-    let master = MasterKey::from_file(&path)
-        .context("the master key cannot be used; `kakitome keys init` makes one")?;
+    let mut masters = vec![master_key(&settings.master, "keys.master")?];
+    if let Some(next) = &settings.master_next {
+        masters.push(master_key(next, "keys.master_next")?);
+    }
     let url = with_password(&settings.url, settings.password.as_ref())?;
-    KeyRing::open(&url, master, clock, entropy)
+    KeyRing::open_with(&url, masters, clock, entropy)
         .await
         .context("the key store cannot be opened (`keys.url`)")
 }
@@ -292,6 +301,7 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
         started_at: now,
         alive_until: now.checked_add_signed(lease.delta()).unwrap_or(now),
         stopped_at: None,
+        masters: keys.master_prints().join(","),
     };
     db.ensure_months(now).await?;
     let mut tx = db.begin().await?;

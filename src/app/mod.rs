@@ -14,6 +14,7 @@ pub mod events;
 pub mod gauges;
 pub mod http;
 pub mod intake;
+pub mod key_change;
 pub mod metrics;
 pub mod office;
 pub mod operations;

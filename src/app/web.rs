@@ -181,6 +181,7 @@ pub fn retention_settings(config: &Arc<Config>) -> RetentionSettings {
         undispatched_min: undispatched,
         rows_kept: ROWS_KEPT,
         dedupe_kept: DEDUPE_KEPT,
+        evidence_years: i64::from(config.retention.evidence_years),
         office: TenantId::office(),
         rules: Arc::new(move |tenant| TenantRules {
             zone: config.tenants.get(tenant).map_or(chrono_tz::Tz::Asia__Tokyo, Tenant::zone),

@@ -25,6 +25,7 @@ mod health;
 mod job_file;
 mod jobs;
 mod keys;
+mod memory;
 mod migrate;
 mod print;
 mod render;
@@ -84,7 +85,7 @@ enum Command {
     Check(check::Check),
     /// Brings the database's schema up to date.
     Migrate(migrate::Migrate),
-    /// Makes the master key, shows the state of the keys, prints public keys.
+    /// Makes, shows, replaces and destroys keys.
     Keys(keys::Keys),
     /// Destroys what is due, or says what would be and why.
     Retention(retention::Retention),
@@ -128,6 +129,10 @@ pub fn run() -> ExitCode {
     // A child is shut in before anything else happens.
     if let Some(code) = pdf_child::run_if_child(std::env::args_os()) {
         return code;
+    }
+    if let Err(error) = memory::close() {
+        print::error(&format!("core dumps cannot be switched off: {error}"));
+        return ExitCode::from(FAILED);
     }
     let arguments = Arguments::parse();
     context::hush_panics();

@@ -122,6 +122,7 @@ fn add(all: &mut Done, done: Done) {
     let pairs = [
         (&mut all.day_keys, done.day_keys),
         (&mut all.mail_keys, done.mail_keys),
+        (&mut all.other_keys, done.other_keys),
         (&mut all.moved, done.moved),
         (&mut all.purged, done.purged),
         (&mut all.never_dispatched, done.never_dispatched),
@@ -140,6 +141,7 @@ fn tell(done: &Done, as_json: bool) {
     let counts = [
         ("day_keys", done.day_keys),
         ("mail_keys", done.mail_keys),
+        ("other_keys", done.other_keys),
         ("moved", done.moved),
         ("purged", done.purged),
         ("never_dispatched", done.never_dispatched),

@@ -138,6 +138,7 @@ fn storage(config: &Config, found: &mut Findings) {
     found.secret("database.password", config.database.password.as_ref());
     found.secret("keys.password", config.keys.password.as_ref());
     found.secret("keys.master", Some(&config.keys.master));
+    found.secret("keys.master_next", config.keys.master_next.as_ref());
     found.within("database.max_connections", &config.database.max_connections, &2, &200);
     found.span("database.statement_timeout", config.database.statement_timeout, 1, 600);
     let blobs = &config.blobs;

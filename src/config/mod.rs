@@ -160,6 +160,9 @@ pub struct Keys {
     pub password: Option<SecretSource>,
     /// The master key: 32 bytes, base64, readable by the office alone.
     pub master: SecretSource,
+    /// Another master key, while it replaces the first or is about to
+    /// (`kakitome keys rotate master`).
+    pub master_next: Option<SecretSource>,
 }
 
 /// `[blobs]`.
@@ -397,7 +400,8 @@ pub struct Retention {
     pub every: Span,
     /// Jobs destroyed in one transaction (1 to 10000).
     pub batch: usize,
-    /// Years for which evidence is wanted; nothing destroys it yet (1 to 30).
+    /// Calendar years after that of a job's arrival for which its evidence stays
+    /// readable; then its key is destroyed (1 to 30).
     pub evidence_years: u32,
 }
 
@@ -531,6 +535,7 @@ impl Default for Keys {
             url: "sqlite:/var/lib/kakitome-keys/keys.db".into(),
             password: None,
             master: SecretSource::path("/etc/kakitome/master.key"),
+            master_next: None,
         }
     }
 }

@@ -54,6 +54,13 @@ impl SecretSource {
         Self(path.into().display().to_string())
     }
 
+    /// Reads the name of a secret as it stands in the configuration: an
+    /// absolute path, or `credential:NAME`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let source = Self(text.to_owned());
+        source.is_well_formed().then_some(source)
+    }
+
     /// The file that holds the secret.
     pub fn locate(&self) -> Result<PathBuf, SecretError> {
         match self.0.strip_prefix("credential:") {

@@ -40,6 +40,7 @@ use crate::{
 mod days;
 mod explain;
 mod judge;
+mod others;
 mod remains;
 mod rows;
 mod uploads;
@@ -106,6 +107,9 @@ pub struct RetentionSettings {
     /// How long the key of a job is kept after the job has left the books, so
     /// that a job sent again is still known.
     pub dedupe_kept: TimeDelta,
+    /// Calendar years after that of a job's arrival for which its evidence
+    /// stays readable.
+    pub evidence_years: i64,
     /// The tenant under whose name the log keeps what belongs to no tenant.
     pub office: TenantId,
     /// Each tenant's calendar.
@@ -136,6 +140,8 @@ pub struct Done {
     pub day_keys: usize,
     /// Mail keys destroyed.
     pub mail_keys: usize,
+    /// Access, evidence and link keys destroyed.
+    pub other_keys: usize,
     /// Deliveries moved to a later key.
     pub moved: usize,
     /// Deliveries whose rows were cleared.
@@ -216,6 +222,7 @@ impl Retention {
         self.end_uploads(now, &mut done).await?;
         self.destroy_segments(now, &mut done).await?;
         self.destroy_mail_keys(now, &mut done).await?;
+        self.destroy_other_keys(now, &mut done).await?;
         self.make_rounds(now, &mut done).await?;
         let idle = done == Done { doubtful: done.doubtful, ..Done::default() };
         Ok(if idle { Tick::Idle } else { Tick::Worked(done) })

@@ -191,6 +191,28 @@ pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<(i64, Vec<u8>)>, Stor
         .collect())
 }
 
+const ANY_ALIVE: &str = "
+    -- any_alive
+    SELECT COUNT(*) AS found FROM (
+        SELECT 1 FROM links l
+        WHERE l.day <= $1 AND l.expires_at > $2
+        LIMIT 1
+    ) alive
+";
+
+/// Whether any link issued on `day` (days since 1970) or before has not
+/// expired yet.
+pub async fn any_alive(tx: &mut Tx, day: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let found = with_conn!(tx, |conn| sqlx::query(ANY_ALIVE)
+        .bind(day)
+        .bind(now.timestamp_micros())
+        .one(conn)
+        .await
+        .doing("look for live links")?
+        .int("found"))?;
+    Ok(found > 0)
+}
+
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
     both("links::find", FIND),
@@ -198,4 +220,5 @@ pub(super) const STATEMENTS: &[Statement] = &[
     both("links::count_open job", JOB_OF),
     both("links::revoke_of_job", REVOKE),
     both("links::of_job", OF_JOB),
+    both("links::any_alive", ANY_ALIVE),
 ];

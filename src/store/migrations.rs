@@ -33,6 +33,7 @@ steps! {
     2 "0002_uploads"
     3 "0003_handouts"
     4 "0004_factors"
+    5 "0005_masters"
 }
 
 /// What a run of the migrations did.

@@ -35,12 +35,14 @@ pub struct WorkerRow {
     pub alive_until: DateTime<Utc>,
     /// When it stopped of its own will.
     pub stopped_at: Option<DateTime<Utc>>,
+    /// The prints of the master keys it was given, with commas between.
+    pub masters: String,
 }
 
 const REGISTER: &str = "
     -- register
-    INSERT INTO workers (epoch, host, boot_id, roles, started_at, alive_until, stopped_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO workers (epoch, host, boot_id, roles, started_at, alive_until, stopped_at, masters)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ";
 
 /// Puts a worker on the books, before it leases anything.
@@ -55,7 +57,8 @@ pub async fn register(tx: &mut Tx, worker: &WorkerRow) -> Result<(), StoreError>
         worker.roles.as_str(),
         worker.started_at.timestamp_micros(),
         worker.alive_until.timestamp_micros(),
-        super::cells::micros(worker.stopped_at)
+        super::cells::micros(worker.stopped_at),
+        worker.masters.as_str()
     )
     .map(drop)
 }
@@ -192,7 +195,8 @@ pub async fn release_dead(
 
 const LIVE: &str = "
     -- live_workers
-    SELECT k.epoch, k.host, k.boot_id, k.roles, k.started_at, k.alive_until, k.stopped_at
+    SELECT k.epoch, k.host, k.boot_id, k.roles, k.started_at, k.alive_until, k.stopped_at,
+           k.masters
     FROM workers k WHERE k.stopped_at IS NULL AND k.alive_until >= $1
     ORDER BY k.epoch
 ";
@@ -218,6 +222,7 @@ fn worker_row(row: &impl Cells) -> Result<WorkerRow, StoreError> {
         started_at: row.time("started_at")?,
         alive_until: row.time("alive_until")?,
         stopped_at: row.time_opt("stopped_at")?,
+        masters: row.text("masters")?,
     })
 }
 

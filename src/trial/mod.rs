@@ -32,7 +32,7 @@ use crate::{
         keyring::{KeyRing, MasterKey, Service, hours},
         ledger::{self, EventDraft, EventRow, Scribe},
         trial::Trial,
-        work::{self, DispatchedJob, Next, SealedJob, SealedMail},
+        work::{self, DispatchedJob, NewLink, Next, SealedJob, SealedMail},
     },
 };
 
@@ -218,6 +218,12 @@ impl Office {
             len: number(appended.places[1].len),
             hour,
         });
+        let link = mail.is_some().then(|| NewLink {
+            day: now.timestamp().div_euclid(86_400),
+            print: Sha256::digest(id.0.as_bytes()).to_vec(),
+            expires_at: now + TimeDelta::days(14),
+            max_opens: 5,
+        });
         let sealed = SealedJob {
             job: id,
             artifact_offset: number(appended.places[0].offset),
@@ -228,7 +234,7 @@ impl Office {
             pages: order.pages,
             template: None,
             renderer: None,
-            link: None,
+            link,
             next,
             event: self.event(&row.tenant, id, Kind::Sealed),
         };

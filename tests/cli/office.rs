@@ -10,7 +10,7 @@ use std::{
 use super::{Place, Run, command, example, mode};
 
 /// `kakitome serve`, ended with the test.
-struct Served(Child);
+pub(super) struct Served(pub(super) Child);
 
 impl Drop for Served {
     fn drop(&mut self) {
@@ -20,7 +20,7 @@ impl Drop for Served {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(super) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [_; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
@@ -32,6 +32,12 @@ fn open() -> (Place, Served) {
         "[listen]\ngateway = \"127.0.0.1:{gateway}\"\napi = \"127.0.0.1:{api}\"\n\
          operations = \"127.0.0.1:{operations}\"\n"
     ));
+    let served = serve(&place, operations);
+    (place, served)
+}
+
+/// Starts a server and waits until it is ready.
+pub(super) fn serve(place: &Place, operations: u16) -> Served {
     let log = fs::File::create(place.path("serve.log")).unwrap();
     let config = place.at("kakitome.toml");
     let child = command(&["serve", "--config", &config]).stderr(log).stdout(Stdio::null()).spawn();
@@ -47,11 +53,11 @@ fn open() -> (Place, Served) {
         assert!(started.elapsed() < Duration::from_mins(2), "not ready: {} {log}", run.err);
         std::thread::sleep(Duration::from_millis(100));
     }
-    (place, served)
+    served
 }
 
 /// Waits until a job stands at `stage`.
-fn until(place: &Place, job: &str, stage: &str) -> Run {
+pub(super) fn until(place: &Place, job: &str, stage: &str) -> Run {
     let started = Instant::now();
     loop {
         let run = place.run(&["jobs", "show", job, "--json"]).ends(0);

@@ -6,6 +6,7 @@ mod dies_here;
 mod factors;
 mod harness;
 mod inspection;
+mod keys;
 mod mail;
 mod post;
 mod refused;

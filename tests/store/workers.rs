@@ -19,6 +19,7 @@ impl Office {
             started_at: self.now(),
             alive_until: self.now() + TimeDelta::seconds(30),
             stopped_at: None,
+            masters: "0123456789abcdef".to_owned(),
         }
     }
 

@@ -125,8 +125,10 @@ words! {
         HoldLifted "hold_lifted"
         /// Payload, sealed bytes and key of a job are gone.
         Purged "purged"
-        /// A day key or a mail key was destroyed.
+        /// A key was destroyed, or, by a person's order, is about to be.
         KeyDestroyed "key_destroyed"
+        /// A key was replaced by another, or began to be.
+        KeyRotated "key_rotated"
         /// A segment of sealed bytes was destroyed.
         SegmentDestroyed "segment_destroyed"
         /// A job grew too old to be sent and was purged unsent.

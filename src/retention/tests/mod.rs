@@ -2,6 +2,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "tests count days and hours")]
 
 mod exact;
+mod others;
 mod remains;
 mod words;
 
@@ -41,6 +42,7 @@ fn settings() -> RetentionSettings {
         undispatched_min: TimeDelta::days(30),
         rows_kept: TimeDelta::days(1_000),
         dedupe_kept: TimeDelta::days(1_500),
+        evidence_years: 12,
         segment_grace: TimeDelta::hours(24),
         office: tenant("office"),
         rules: Arc::new(|tenant| TenantRules { zone: zone_of(tenant), ..TenantRules::default() }),
@@ -79,6 +81,7 @@ async fn run(retention: &Retention) -> Done {
             Tick::Worked(done) => {
                 sum.day_keys += done.day_keys;
                 sum.mail_keys += done.mail_keys;
+                sum.other_keys += done.other_keys;
                 sum.moved += done.moved;
                 sum.purged += done.purged;
                 sum.never_dispatched += done.never_dispatched;

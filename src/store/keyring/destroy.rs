@@ -25,6 +25,33 @@ pub struct KeyStatus {
     pub minting: u8,
     /// The ids of the link keys whose links are good.
     pub links: Vec<u8>,
+    /// The versions of the master key that open something: one, or two during
+    /// a rotation.
+    pub masters: Vec<Version>,
+    /// Every version of every tenant's keys, destroyed ones too.
+    pub tenants: Vec<TenantVersion>,
+}
+
+/// One version of a key that can be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number; higher is newer.
+    pub number: i64,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// When it was destroyed, if it was.
+    pub destroyed_at: Option<DateTime<Utc>>,
+}
+
+/// One version of the key of a tenant's service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantVersion {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// For what.
+    pub service: Service,
+    /// Which one, and how old.
+    pub version: Version,
 }
 
 /// How many keys of one kind there are.
@@ -157,6 +184,34 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Destroys every version of the key above all documents of one tenant's
+    /// service: none of them opens again, and none is added. Twice is once,
+    /// and gives the instant of the last version's end.
+    pub async fn destroy_tenant_key(
+        &self,
+        tenant: &TenantId,
+        service: Service,
+    ) -> Result<Destroyed, KeyError> {
+        let mut name = KeyName::of_service(Kind::Tenant, tenant, service, 1);
+        let newest = self.0.db.newest(&name).await?.unwrap_or(1);
+        let version = |number| KeyName { number, ..name.clone() };
+        self.destroy((1..=newest).map(version).collect()).await?;
+        name.number = newest;
+        self.destroy_one(name).await
+    }
+
+    /// Whether that has been done.
+    pub async fn is_tenant_key_destroyed(
+        &self,
+        tenant: &TenantId,
+        service: Service,
+    ) -> Result<bool, KeyError> {
+        let mut name = KeyName::of_service(Kind::Tenant, tenant, service, 1);
+        name.number = self.0.db.newest(&name).await?.unwrap_or(1);
+        let row = self.0.db.find(&name).await?;
+        Ok(row.is_some_and(|row| row.destroyed_at.is_some()))
+    }
+
     async fn destroy_one(&self, name: KeyName) -> Result<Destroyed, KeyError> {
         self.destroy(vec![name.clone()]).await?;
         let row = self.0.db.find(&name).await?.ok_or(KeyError::Unknown)?;
@@ -165,7 +220,7 @@ impl KeyRing {
         Ok(Destroyed { at })
     }
 
-    async fn destroy(&self, mut names: Vec<KeyName>) -> Result<(), KeyError> {
+    pub(super) async fn destroy(&self, mut names: Vec<KeyName>) -> Result<(), KeyError> {
         let mut left = Vec::with_capacity(names.len());
         for name in names.drain(..) {
             self.forget(&name);
@@ -199,6 +254,36 @@ impl KeyRing {
             kinds: counts.map(count).collect(),
             minting: links.minting(),
             links: links.key_ids().collect(),
+            masters: self
+                .versions(Kind::Probe)
+                .await?
+                .into_iter()
+                .map(|(_, version)| version)
+                .filter(|version| version.destroyed_at.is_none())
+                .collect(),
+            tenants: self
+                .versions(Kind::Tenant)
+                .await?
+                .into_iter()
+                .filter_map(|(name, version)| {
+                    Some(TenantVersion { tenant: name.tenant?, service: name.service?, version })
+                })
+                .collect(),
         })
+    }
+
+    async fn versions(&self, kind: Kind) -> Result<Vec<(KeyName, Version)>, KeyError> {
+        let instant = |micros| DateTime::from_timestamp_micros(micros).ok_or(KeyError::Broken);
+        let rows = self.0.db.versions(kind).await?;
+        rows.into_iter()
+            .map(|(name, made_at, destroyed_at)| {
+                let version = Version {
+                    number: name.number,
+                    made_at: instant(made_at)?,
+                    destroyed_at: destroyed_at.map(instant).transpose()?,
+                };
+                Ok((name, version))
+            })
+            .collect()
     }
 }

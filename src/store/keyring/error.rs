@@ -17,6 +17,18 @@ pub enum KeyError {
     /// The key store was made with another master key.
     #[error("the key store belongs to another master key")]
     WrongMaster,
+    /// One master key replaces another, and one of the two is not at hand.
+    #[error(
+        "the master key is being replaced, and one of the two keys is missing: name both \
+         (`keys.master`, `keys.master_next`)"
+    )]
+    MasterMissing,
+    /// Another rotation of the master key has to be finished first.
+    #[error("a rotation to another master key is under way; finish that first")]
+    RotatingAlready,
+    /// This is the master key that is being replaced.
+    #[error("this is the old master key; name the new one")]
+    OldMaster,
     /// The key is out of its row, but still in the store's files; asking for
     /// its destruction again will finish it.
     #[error("the key store is being read, and its log could not be emptied yet")]
@@ -59,6 +71,9 @@ impl KeyError {
             | Self::Unknown
             | Self::Broken
             | Self::WrongMaster
+            | Self::MasterMissing
+            | Self::RotatingAlready
+            | Self::OldMaster
             | Self::NoMoreLinkKeys
             | Self::StillMinting
             | Self::MasterUnreadable(_)

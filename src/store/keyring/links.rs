@@ -4,7 +4,19 @@
 //! [`SETTLING`]: by then every process has read it, and no link reaches a
 //! process that does not know its key yet.
 
-use super::{Arc, KeyError, KeyName, KeyRing, Kind, LinkKeys, PoisonError, Seen, TimeDelta};
+use super::{
+    Arc, DateTime, KeyError, KeyName, KeyRing, Kind, LinkKeys, PoisonError, Seen, TimeDelta, Utc,
+};
+
+/// A pair of link keys at the turn from one to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkRotation {
+    /// Its id, the first byte of its links.
+    pub id: u8,
+    /// Where it is new: from when on it mints. Where it was replaced: from
+    /// when on it mints no more.
+    pub since: DateTime<Utc>,
+}
 
 /// How old a pair of link keys must be before it mints.
 const SETTLING: TimeDelta = TimeDelta::minutes(5);
@@ -49,12 +61,39 @@ impl KeyRing {
         keys.ok_or(KeyError::Unknown)
     }
 
-    /// Adds a pair of link keys and gives its id; it begins to mint five
-    /// minutes later. Old links stay good until their pair is destroyed.
-    pub async fn rotate_link_keys(&self) -> Result<u8, KeyError> {
-        let id = self.add_link_keys().await?;
+    /// Adds a pair of link keys, which begins to mint five minutes later. Old
+    /// links stay good until their pair is destroyed. Asked again before the
+    /// new pair mints, it gives that one.
+    pub async fn rotate_link_keys(&self) -> Result<LinkRotation, KeyError> {
+        let minting = self.read_link_keys().await?.minting();
+        let newest = self.0.db.numbers(Kind::LinkPepper).await?.last().copied();
+        let id = match newest.map(u8::try_from) {
+            Some(Ok(newest)) if newest > minting => newest,
+            Some(_) | None => self.add_link_keys().await?,
+        };
         self.forget_links();
-        Ok(id)
+        Ok(LinkRotation { id, since: self.mints_since(i64::from(id)).await? })
+    }
+
+    /// Pairs of link keys older than the one that mints, and since when they
+    /// mint no more.
+    pub async fn replaced_link_keys(&self) -> Result<Vec<LinkRotation>, KeyError> {
+        let minting = i64::from(self.link_keys().await?.minting());
+        let ids = self.0.db.numbers(Kind::LinkPepper).await?;
+        let mut replaced = Vec::new();
+        for (id, next) in ids.iter().zip(ids.iter().skip(1)).filter(|(id, _)| **id < minting) {
+            let id = u8::try_from(*id).map_err(|_| KeyError::Broken)?;
+            replaced.push(LinkRotation { id, since: self.mints_since(*next).await? });
+        }
+        Ok(replaced)
+    }
+
+    async fn mints_since(&self, id: i64) -> Result<DateTime<Utc>, KeyError> {
+        let row = self.0.db.find(&KeyName::of_office(Kind::LinkPepper, id)).await?;
+        let made_at = row.ok_or(KeyError::Unknown)?.created_at;
+        DateTime::from_timestamp_micros(made_at)
+            .and_then(|made_at| made_at.checked_add_signed(SETTLING))
+            .ok_or(KeyError::Broken)
     }
 
     async fn add_link_keys(&self) -> Result<u8, KeyError> {

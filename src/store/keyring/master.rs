@@ -17,7 +17,10 @@ use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use crate::{crypto::Key, entropy::Entropy};
+use crate::{
+    crypto::{Key, prints},
+    entropy::Entropy,
+};
 
 /// The key that every key of the office is wrapped under, at one remove.
 #[derive(Debug)]
@@ -62,6 +65,14 @@ impl MasterKey {
         let key = Key::draw(entropy)?;
         write_new(path, &key).map_err(KeyError::MasterUnwritable)?;
         Ok(Self(key))
+    }
+
+    /// By which this key is known where it must not stand itself: the first 8
+    /// bytes of a MAC under it, in hex.
+    pub fn print(&self) -> String {
+        let print = prints::mac(&self.root(), "kakitome master print v1", &[]);
+        let (head, _) = print.split_at(8);
+        data_encoding::HEXLOWER.encode(head)
     }
 
     /// The key that wraps.

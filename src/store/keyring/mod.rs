@@ -11,8 +11,8 @@
 //! time: the first row wins and everyone reads it back. A key that was
 //! destroyed is never made again; its row stays.
 //!
-//! It refuses to start with a master key that is not the one the store was
-//! made with, to call a key destroyed before it has left the store's files,
+//! It refuses to start with a master key that is not the store's, or with one
+//! of two while they replace each other, to call a key destroyed before it has left the store's files,
 //! and to serve for longer than [`TRUSTED`] a key that another process may
 //! have destroyed.
 
@@ -21,36 +21,39 @@ mod error;
 pub mod hours;
 mod links;
 mod master;
+mod masters;
 pub(super) mod name;
+mod rotate;
 #[cfg(test)]
 mod tests;
+mod trust;
 
-pub use destroy::{Destroyed, KeyCount, KeyStatus};
+pub use destroy::{Destroyed, KeyCount, KeyStatus, TenantVersion, Version};
 pub use error::KeyError;
+pub use links::LinkRotation;
 pub use master::MasterKey;
 pub use name::Service;
+pub use rotate::MasterRotation;
+pub use trust::TRUSTED;
 
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::keys::{KeyDb, KeyRow};
+use super::keys::{KeyDb, KeyRow, NewKey};
 use crate::{
     clock::SharedClock,
     crypto::{Key, LinkKeys, sealed_body::SealingPair, wrap},
     domain::ids::TenantId,
     entropy::Entropy,
 };
+use masters::Masters;
 use name::{KeyName, Kind};
-
-/// For how long a remembered key is trusted where another process may have
-/// destroyed it.
-pub const TRUSTED: Duration = Duration::from_mins(1);
+use trust::{Seen, may_be_gone};
 
 /// How many keys are remembered before all are forgotten and read again: some
 /// hundred tenants' days and years.
@@ -62,7 +65,7 @@ pub struct KeyRing(Arc<Ring>);
 
 struct Ring {
     db: KeyDb,
-    root: Key,
+    masters: Masters,
     clock: SharedClock,
     entropy: Entropy,
     memory: RwLock<HashMap<KeyName, (Arc<Key>, Seen)>>,
@@ -70,25 +73,9 @@ struct Ring {
     links: RwLock<Option<(Arc<LinkKeys>, Seen)>>,
 }
 
-/// When something was last read from the store, by both kinds of clock.
-#[derive(Clone, Copy)]
-struct Seen {
-    at: DateTime<Utc>,
-    instant: Instant,
-}
-
-impl Seen {
-    fn just_now(clock: &SharedClock) -> Self {
-        Self { at: clock.now(), instant: Instant::now() }
-    }
-
-    /// Whether it may still be believed: neither the time of day nor the time
-    /// since has run too far, nor has the clock run back.
-    fn holds(&self, now: DateTime<Utc>) -> bool {
-        let age = now.signed_duration_since(self.at).to_std();
-        age.is_ok_and(|age| age < TRUSTED) && self.instant.elapsed() < TRUSTED
-    }
-}
+/// How often a key is offered to the store when a rotation of the master key
+/// gets in between.
+const OFFERS: usize = 3;
 
 impl KeyRing {
     /// Opens the key store at `url` (`sqlite:PATH` or `postgres://…`), brings
@@ -100,20 +87,28 @@ impl KeyRing {
         clock: SharedClock,
         entropy: Entropy,
     ) -> Result<Self, KeyError> {
+        Self::open_with(url, vec![master], clock, entropy).await
+    }
+
+    /// The same with every master key that is at hand: both, while one
+    /// replaces the other. A new store is made with the first.
+    pub async fn open_with(
+        url: &str,
+        masters: Vec<MasterKey>,
+        clock: SharedClock,
+        entropy: Entropy,
+    ) -> Result<Self, KeyError> {
         let ring = Self(Arc::new(Ring {
             db: KeyDb::open(url).await?,
-            root: master.root(),
+            masters: Masters::new(masters),
             clock,
             entropy,
             memory: RwLock::default(),
             pairs: RwLock::default(),
             links: RwLock::default(),
         }));
-        match ring.key(KeyName::of_office(Kind::Probe, 0), true).await {
-            Ok(_) => Ok(ring),
-            Err(KeyError::Broken) => Err(KeyError::WrongMaster),
-            Err(error) => Err(error),
-        }
+        ring.check_masters().await?;
+        Ok(ring)
     }
 
     /// Closes the connections to the key store.
@@ -232,18 +227,22 @@ impl KeyRing {
             return Ok(key);
         }
         let seen = Seen::just_now(&self.0.clock);
-        let row = match self.0.db.find(&name).await? {
-            Some(row) => row,
-            None if make => {
-                self.make(&name, now).await?;
-                // Ours, or that of whoever was faster.
-                self.0.db.find(&name).await?.ok_or(KeyError::Unknown)?
+        let mut row = self.0.db.find(&name).await?;
+        for _ in 0..OFFERS {
+            if row.is_some() || !make {
+                break;
             }
-            None => return Err(KeyError::Unknown),
-        };
+            // Ours, or that of whoever was faster; none where the store took
+            // to another master key in between.
+            self.make(&name, now).await?;
+            row = self.0.db.find(&name).await?;
+        }
+        let row = row.ok_or(KeyError::Unknown)?;
         match self.unwrap(&name, &row).await {
             Ok(key) => {
                 let key = Arc::new(key);
+                // No key is believed for longer than the one above it.
+                let seen = self.parent_seen(&name, &row).map_or(seen, |above| seen.earlier(above));
                 self.remember(name, Arc::clone(&key), seen);
                 Ok(key)
             }
@@ -260,6 +259,12 @@ impl KeyRing {
         (!may_be_gone(name, now) || seen.holds(now)).then(|| Arc::clone(key))
     }
 
+    fn parent_seen(&self, name: &KeyName, row: &KeyRow) -> Option<Seen> {
+        let parent = KeyName { number: row.parent, ..parent_of(name)? };
+        let memory = self.0.memory.read().unwrap_or_else(PoisonError::into_inner);
+        memory.get(&parent).map(|(_, seen)| *seen)
+    }
+
     fn remember(&self, name: KeyName, key: Arc<Key>, seen: Seen) {
         let mut memory = self.0.memory.write().unwrap_or_else(PoisonError::into_inner);
         if memory.len() >= REMEMBERED_MAX {
@@ -274,34 +279,36 @@ impl KeyRing {
 
     /// Draws the key with this name and offers its row to the store.
     async fn make(&self, name: &KeyName, now: DateTime<Utc>) -> Result<(), KeyError> {
-        let (parent, version) = match parent_of(name) {
-            None => (None, 0),
+        let (above, version, master) = match parent_of(name) {
+            None => {
+                let version = self.newest_master().await?;
+                (self.root(version).await?, version, version)
+            }
             Some(mut parent) => {
                 parent.number = self.0.db.newest(&parent).await?.unwrap_or(1);
                 let version = parent.number;
-                (Some(Box::pin(self.key(parent, true)).await?), version)
+                (Box::pin(self.key(parent, true)).await?, version, i64::MAX)
             }
         };
         let key = Key::draw(&self.0.entropy)?;
-        let above = parent.as_deref().unwrap_or(&self.0.root);
-        let wrapped = wrap::wrap(above, &place(name, version), key.expose(), &self.0.entropy)?;
-        self.0.db.insert(name, version, &wrapped, now.timestamp_micros()).await?;
+        let wrapped = wrap::wrap(&above, &place(name, version), key.expose(), &self.0.entropy)?;
+        let row = NewKey { parent: version, wrapped: &wrapped, master };
+        self.0.db.insert(name, row, now.timestamp_micros()).await?;
         Ok(())
     }
 
     async fn unwrap(&self, name: &KeyName, row: &KeyRow) -> Result<Key, KeyError> {
         let wrapped = row.wrapped.as_ref().ok_or(KeyError::Destroyed)?;
-        let parent = match parent_of(name) {
-            None if row.parent == 0 => None,
+        let above = match parent_of(name) {
+            None => self.root(row.parent).await?,
             Some(mut parent) if row.parent > 0 => {
                 parent.number = row.parent;
-                Some(Box::pin(self.key(parent, false)).await?)
+                Box::pin(self.key(parent, false)).await?
             }
             // A row that claims another kind of parent was tampered with.
-            None | Some(_) => return Err(KeyError::Broken),
+            Some(_) => return Err(KeyError::Broken),
         };
-        let above = parent.as_deref().unwrap_or(&self.0.root);
-        Ok(wrap::unwrap_key(above, &place(name, row.parent), wrapped)?)
+        Ok(wrap::unwrap_key(&above, &place(name, row.parent), wrapped)?)
     }
 }
 
@@ -324,26 +331,6 @@ fn parent_of(name: &KeyName) -> Option<KeyName> {
         | Kind::Factor
         | Kind::Index
         | Kind::Sealing => None,
-    }
-}
-
-/// Whether another process may have destroyed this key by now. A day ends
-/// first in the east: up to a day before it ends in UTC.
-fn may_be_gone(name: &KeyName, now: DateTime<Utc>) -> bool {
-    let hours = now.timestamp().div_euclid(3_600);
-    match name.kind {
-        Kind::Day => name.number <= hours.div_euclid(24).saturating_add(1),
-        Kind::Mail => name.number < hours,
-        Kind::Evidence | Kind::Access | Kind::LinkTag | Kind::LinkPepper => true,
-        Kind::Probe
-        | Kind::Tenant
-        | Kind::Dedupe
-        | Kind::Outbox
-        | Kind::Page
-        | Kind::Verp
-        | Kind::Factor
-        | Kind::Index
-        | Kind::Sealing => false,
     }
 }
 

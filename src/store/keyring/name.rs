@@ -41,45 +41,50 @@ impl Service {
     }
 }
 
-/// What a key is for; the first part of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::store) enum Kind {
-    Probe,
-    Tenant,
-    Day,
-    Mail,
-    LinkTag,
-    LinkPepper,
-    Dedupe,
-    Outbox,
-    Page,
-    Verp,
-    Factor,
-    Index,
-    Evidence,
-    Sealing,
-    Access,
+/// Each kind with its word, once: no list of them can be left behind.
+macro_rules! kinds {
+    ($($kind:ident $word:literal)*) => {
+        /// What a key is for; the first part of its name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(in crate::store) enum Kind {
+            $($kind,)*
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub(in crate::store) const ALL: &[Self] = &[$(Self::$kind),*];
+
+            pub(in crate::store) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Probe "probe"
+    Tenant "tenant"
+    Day "day"
+    Mail "mail"
+    LinkTag "link-tag"
+    LinkPepper "link-pepper"
+    Dedupe "dedupe"
+    Outbox "outbox"
+    Page "page"
+    Verp "verp"
+    Factor "factor"
+    Index "index"
+    Evidence "evidence"
+    Sealing "sealing"
+    Access "access"
 }
 
 impl Kind {
-    pub(in crate::store) const fn word(self) -> &'static str {
-        match self {
-            Self::Probe => "probe",
-            Self::Tenant => "tenant",
-            Self::Day => "day",
-            Self::Mail => "mail",
-            Self::LinkTag => "link-tag",
-            Self::LinkPepper => "link-pepper",
-            Self::Dedupe => "dedupe",
-            Self::Outbox => "outbox",
-            Self::Page => "page",
-            Self::Verp => "verp",
-            Self::Factor => "factor",
-            Self::Index => "index",
-            Self::Evidence => "evidence",
-            Self::Sealing => "sealing",
-            Self::Access => "access",
-        }
+    /// The kind with this word.
+    pub(in crate::store) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.word() == word)
     }
 }
 
@@ -108,6 +113,22 @@ impl KeyName {
         number: i64,
     ) -> Self {
         Self { kind, tenant: Some(tenant.clone()), service: Some(service), number }
+    }
+
+    /// The name that a row's words spell, if they spell one.
+    pub(in crate::store) fn from_words(
+        kind: Kind,
+        tenant: &str,
+        service: &str,
+        number: i64,
+    ) -> Option<Self> {
+        let name = Self {
+            kind,
+            tenant: TenantId::parse(tenant).ok(),
+            service: Service::parse(service),
+            number,
+        };
+        (name.tenant_word() == tenant && name.service_word() == service).then_some(name)
     }
 
     pub(in crate::store) fn tenant_word(&self) -> &str {

@@ -159,6 +159,7 @@ async fn a_batch_of_a_living_worker_is_left_alone_and_that_of_a_dead_one_adopted
         started_at: now,
         alive_until: now + TimeDelta::minutes(1),
         stopped_at: None,
+        masters: String::new(),
     };
     let mut tx = post.office.db.begin().await.unwrap();
     workers::register(&mut tx, &worker).await.unwrap();

@@ -26,12 +26,11 @@ use sqlx::{
     },
 };
 
-use super::keyring::name::{KeyName, Kind, Service};
-use crate::domain::ids::TenantId;
+use super::keyring::name::{KeyName, Kind};
 
 /// A row of the key store.
 pub(super) struct KeyRow {
-    /// The version of the tenant key it is wrapped under; 0 for the master.
+    /// The version of the tenant key or master key it is wrapped under.
     pub(super) parent: i64,
     /// Gone once the key is to be destroyed.
     pub(super) wrapped: Option<Vec<u8>>,
@@ -39,6 +38,18 @@ pub(super) struct KeyRow {
     pub(super) created_at: i64,
     /// Microseconds since 1970.
     pub(super) destroyed_at: Option<i64>,
+}
+
+/// A key that is offered to the store.
+pub(super) struct NewKey<'a> {
+    /// The version of its parent.
+    pub(super) parent: i64,
+    /// The key, wrapped under its parent.
+    pub(super) wrapped: &'a [u8],
+    /// The newest version of the master key that its maker knows of; the row
+    /// is refused where there is a newer one. `i64::MAX` where the parent is
+    /// not the master.
+    pub(super) master: i64,
 }
 
 /// Whether what was destroyed has left the database's files.
@@ -67,6 +78,8 @@ macro_rules! on_pool {
     };
 }
 
+mod versions;
+
 const FIND: &str = "
     -- keys: find
     SELECT parent, wrapped, created_at, destroyed_at
@@ -77,23 +90,9 @@ const FIND: &str = "
 const INSERT: &str = "
     -- keys: insert
     INSERT INTO keys (kind, tenant, service, number, parent, wrapped, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    SELECT $1, $2, $3, $4, $5, $6, $7
+    WHERE NOT EXISTS (SELECT 1 FROM keys k WHERE k.kind = 'probe' AND k.number > $8)
     ON CONFLICT (kind, tenant, service, number) DO NOTHING
-";
-
-const NEWEST: &str = "
-    -- keys: newest version
-    SELECT max(number)
-    FROM keys
-    WHERE kind = $1 AND tenant = $2 AND service = $3
-";
-
-const NUMBERS: &str = "
-    -- keys: numbers of the office's own keys of a kind, oldest first
-    SELECT number
-    FROM keys
-    WHERE kind = $1 AND tenant = '' AND service = '' AND to_destroy_at IS NULL
-    ORDER BY number
 ";
 
 const LIVE_BEFORE: &str = "
@@ -152,8 +151,8 @@ const COUNT: &str = "
     ORDER BY kind
 ";
 
-const SQLITE_SCHEMA: &str = include_str!("../../migrations/keys/sqlite/0001_keys.sql");
-const POSTGRES_SCHEMA: &str = include_str!("../../migrations/keys/postgres/0001_keys.sql");
+const SQLITE_SCHEMA: &str = include_str!("../../../migrations/keys/sqlite/0001_keys.sql");
+const POSTGRES_SCHEMA: &str = include_str!("../../../migrations/keys/postgres/0001_keys.sql");
 
 /// How long a wrapped key of 32 bytes is.
 const WRAPPED_KEY: usize = 32 + crate::crypto::wrap::OVERHEAD;
@@ -220,12 +219,12 @@ impl KeyDb {
         })
     }
 
-    /// Writes a new key's row; does nothing when there is one already.
+    /// Writes a new key's row; does nothing when there is one already, or when
+    /// the store has a newer master key than its maker knew.
     pub(super) async fn insert(
         &self,
         name: &KeyName,
-        parent: i64,
-        wrapped: &[u8],
+        row: NewKey<'_>,
         now: i64,
     ) -> Result<(), sqlx::Error> {
         on_pool!(self, |pool| sqlx::query(INSERT)
@@ -233,27 +232,13 @@ impl KeyDb {
             .bind(name.tenant_word())
             .bind(name.service_word())
             .bind(name.number)
-            .bind(parent)
-            .bind(wrapped)
+            .bind(row.parent)
+            .bind(row.wrapped)
             .bind(now)
+            .bind(row.master)
             .execute(pool)
             .await
             .map(drop))
-    }
-
-    /// The highest number among the keys that share the rest of this name.
-    pub(super) async fn newest(&self, name: &KeyName) -> Result<Option<i64>, sqlx::Error> {
-        on_pool!(self, |pool| sqlx::query_scalar(NEWEST)
-            .bind(name.kind.word())
-            .bind(name.tenant_word())
-            .bind(name.service_word())
-            .fetch_one(pool)
-            .await)
-    }
-
-    /// The numbers of the office's own usable keys of a kind.
-    pub(super) async fn numbers(&self, kind: Kind) -> Result<Vec<i64>, sqlx::Error> {
-        on_pool!(self, |pool| sqlx::query_scalar(NUMBERS).bind(kind.word()).fetch_all(pool).await)
     }
 
     /// Names of keys of a kind that are below `number` and not destroyed,
@@ -272,14 +257,7 @@ impl KeyDb {
             .await?);
         rows.into_iter()
             .map(|(tenant, service, number)| {
-                let known = tenant.is_empty() || TenantId::parse(&tenant).is_ok();
-                let known = known && (service.is_empty() || Service::parse(&service).is_some());
-                let unknown = || sqlx::Error::Decode("unknown tenant or service".into());
-                if !known {
-                    return Err(unknown());
-                }
-                let (tenant, service) = (TenantId::parse(&tenant).ok(), Service::parse(&service));
-                Ok(KeyName { kind, tenant, service, number })
+                KeyName::from_words(kind, &tenant, &service, number).ok_or_else(unknown)
             })
             .collect()
     }
@@ -368,6 +346,10 @@ impl KeyDb {
     pub(super) async fn close(&self) {
         on_pool!(self, |pool| pool.close().await);
     }
+}
+
+fn unknown() -> sqlx::Error {
+    sqlx::Error::Decode("unknown kind, tenant or service".into())
 }
 
 fn migrator(sql: &'static str) -> Migrator {
