@@ -142,8 +142,9 @@ fn every_code_is_shown_or_has_another_home() {
         Refusal::WrongType,
         Refusal::BadSealedBody,
         Refusal::NoTenant,
-        // What is on our books already.
+        // What is on our books and in our key store already.
         Refusal::IdConflict,
+        Refusal::ServiceEnded,
         // Questions about jobs, over HTTP.
         Refusal::Unauthorized,
         Refusal::NotFound,

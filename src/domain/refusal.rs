@@ -113,6 +113,9 @@ refusals! {
     NoTenant "no_tenant" 403
         "The connection does not belong to a tenant, or the message has no validated user id."
         "Let the operator bind the account to a tenant, and set the AMQP `user-id` property."
+    ServiceEnded "service_ended" 403
+        "The operator has ended this tenant's mail or post and destroyed its key."
+        "Nothing more can be sent in this way; ask the operator."
     IdConflict "id_conflict" 409
         "This key was used before with another payload; the earlier job stands."
         "Use a new key for a new delivery; for the same one send the same payload."

@@ -305,15 +305,19 @@ impl Desk {
         let tenant = checked.tenant.clone();
         let settings = self.config.tenants.get(&tenant);
         let job = JobId(self.entropy.id(now)?);
-        if let Err(refused) = inside::claim(&self.db, &mut checked, job, now).await? {
-            return Ok(Err(refused));
-        }
-        let key = DeliveryKey::draw(&self.entropy)?;
         let zone = settings.map_or(chrono_tz::Tz::Asia__Tokyo, crate::config::Tenant::zone);
         let send_at = checked.send_at.max(now);
         let purge = RetentionClock { months: self.config.retention.months }.purge(send_at, zone)?;
         let service = service_of(checked.channel);
-        let day_key = self.keys.day_key(&tenant, service, purge.purge_day).await?;
+        let day_key = match self.keys.day_key(&tenant, service, purge.purge_day).await {
+            // Off-boarded while its application still sends: it will not come back.
+            Err(KeyError::Destroyed) => return Ok(Err(Refusal::ServiceEnded.into())),
+            key => key?,
+        };
+        if let Err(refused) = inside::claim(&self.db, &mut checked, job, now).await? {
+            return Ok(Err(refused));
+        }
+        let key = DeliveryKey::draw(&self.entropy)?;
         let mut personal = personal_of(&checked);
         personal.second_factor = factor::kept(&self.keys, &self.entropy, job, &mut checked).await?;
         let payload = Zeroizing::new(serde_json::to_vec(&checked).map_err(|_| BadPersonal)?);

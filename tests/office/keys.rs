@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use kakitome::{
     domain::{ids::TenantId, stage::Stage},
+    intake::desk::Verdict,
     store::keyring::Service,
 };
 
@@ -54,6 +55,13 @@ journeys! {
         office.office.keys.destroy_tenant_key(&acme, Service::Mail).await.unwrap();
         office.after(TimeDelta::seconds(61)).await;
         assert_eq!(office.open_link(&link).await.status, 410, "gone within a minute");
+        match office.offer("acme", &job(EMAIL, "too-late")).await {
+            Verdict::Refused { refused } => {
+                assert_eq!(refused.refusal.code(), "service_ended", "it is told so, once");
+            }
+            other => panic!("a job of a service that has ended: {other:?}"),
+        }
+        office.enqueue_for("other", &job(EMAIL, "neighbour")).await;
         for _ in 0..40 {
             office.after(TimeDelta::days(1)).await;
         }

@@ -124,7 +124,7 @@ macro_rules! on_both {
     };
 }
 
-pub(self) use on_both;
+use on_both;
 
 on_both! {
     many_may_open_a_new_store_at_once
