@@ -188,6 +188,7 @@ const SETTINGS_POSTGRES: &str = "
     SELECT set_config('statement_timeout', $1, false),
            set_config('idle_in_transaction_session_timeout', '60000', false),
            set_config('enable_seqscan', 'off', false),
+           set_config('client_min_messages', 'error', false),
            set_config('jit', 'off', false)
 ";
 
