@@ -165,7 +165,7 @@ pub async fn start(
         }
         let router = web::api(&office, Arc::clone(&desk))?;
         let at = office.config.listen.api;
-        let serving = outside.clone();
+        let serving = outside.clone().with_uploads();
         addresses.api = Some(listen(&loops, at, router, serving, "listen.api").await?);
     }
     if has(Role::Gateway) {

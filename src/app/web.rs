@@ -101,7 +101,7 @@ pub fn serving(office: &Arc<Office>, loops: &Loops) -> anyhow::Result<Serving> {
     let proxies = proxies.collect::<Result<_, _>>().context("`office.trusted_proxies`")?;
     let listen = &config.listen;
     let (Some(chain), Some(key)) = (&listen.certificate, &listen.private_key) else {
-        return Ok(Serving { tls: None, proxies });
+        return Ok(Serving { proxies, ..Serving::default() });
     };
     let certificate = Certificate::open(chain.clone(), key.clone())?;
     let tls = Some(certificate.acceptor()?);
@@ -115,7 +115,7 @@ pub fn serving(office: &Arc<Office>, loops: &Loops) -> anyhow::Result<Serving> {
             Ok(if renewed { Tick::Worked(1) } else { Tick::Idle })
         })
     }));
-    Ok(Serving { tls, proxies })
+    Ok(Serving { tls, proxies, ..Serving::default() })
 }
 
 /// The applications' interface.

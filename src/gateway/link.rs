@@ -157,12 +157,9 @@ impl Inner {
 
     pub(super) fn guessed(&self, visitor: Visitor, now: DateTime<Utc>, locale: Locale) -> Response {
         self.parts.meter.guessed();
-        if !self.guesses.one_more(visitor.block, now) {
-            self.notes.add(Note::Guessed { block: visitor.block }, now, Some(visitor));
-            return too_many();
-        }
+        let within = self.guesses.one_more(visitor.block, now);
         self.notes.add(Note::Guessed { block: visitor.block }, now, Some(visitor));
-        self.pages.notice(Notice::Missing, locale)
+        if within { self.pages.notice(Notice::Missing, locale) } else { too_many() }
     }
 
     /// The page with the button; in the language of the delivery, unless its

@@ -7,9 +7,10 @@ const SHORT: usize = 8;
 
 /// The known word that is nearest to this one, if any is near.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word: Vec<char> = word.chars().take(QUOTED).collect();
-    let most = if word.len() < 4 { 1 } else { 2 };
-    let near = known.into_iter().map(|one| (distance(&word, one), one));
+    let word: String = word.chars().take(QUOTED).collect();
+    let most = if word.chars().count() < 4 { 1 } else { 2 };
+    // One letter more, one less, another one, or two that changed places.
+    let near = known.into_iter().map(|one| (strsim::osa_distance(&word, one), one));
     near.filter(|(distance, _)| (1..=most).contains(distance)).min().map(|(_, one)| one)
 }
 
@@ -40,36 +41,6 @@ pub(super) fn quote(text: &str) -> String {
         Some((end, _)) => format!("`{}…`", line.get(..end).unwrap_or_default()),
         None => format!("`{line}`"),
     }
-}
-
-/// How many letters differ: one more, one less, another one, or two that changed
-/// places (the optimal string alignment distance).
-fn distance(word: &[char], known: &str) -> usize {
-    let known: Vec<char> = known.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=known.len()).collect();
-    for (row, letter) in word.iter().enumerate() {
-        let mut own = vec![row.saturating_add(1)];
-        for (column, other) in known.iter().enumerate() {
-            let at =
-                |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX);
-            let next = column.saturating_add(1);
-            let changed = at(&above, column).saturating_add(usize::from(letter != other));
-            let mut least = changed
-                .min(at(&above, next).saturating_add(1))
-                .min(at(&own, column).saturating_add(1));
-            let swapped = column > 0
-                && row > 0
-                && known.get(column.saturating_sub(1)) == Some(letter)
-                && word.get(row.saturating_sub(1)) == Some(other);
-            if swapped {
-                least = least.min(at(&before, column.saturating_sub(1)).saturating_add(1));
-            }
-            own.push(least);
-        }
-        before = std::mem::replace(&mut above, own);
-    }
-    above.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

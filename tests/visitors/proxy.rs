@@ -77,7 +77,8 @@ impl House {
         let stop = CancellationToken::new();
         let (loops, router) = (Loops::new(), gateway::router(gateway.clone()));
         // Everybody comes from one address here.
-        let serving = Serving { tls: None, proxies: vec!["127.0.0.0/8".parse().unwrap()] };
+        let serving =
+            Serving { proxies: vec!["127.0.0.0/8".parse().unwrap()], ..Serving::default() };
         loops.spawn(http::serve(listener, router, serving, loops.clone(), stop.clone()));
         Neighbour { gateway, address, stop }
     }

@@ -39,7 +39,8 @@ use crate::gateway::Hangup;
 use patience::Patient;
 use seats::Seats;
 
-/// Connections of one listener, at the most; the next one waits to be accepted.
+/// Connections of one listener, at the most, where the system allows as many files;
+/// the next one waits to be accepted.
 const CONNECTIONS_MAX: usize = 12_000;
 /// Connections from one address, at the most; the next one is closed at once. A
 /// trusted proxy has as many as it likes.
@@ -50,7 +51,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time from a request's head to the head of its answer, with the request's body
-/// between them; later is 408.
+/// between them; later is 408. Where files are uploaded it is the connection's.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Time in which a reader must take some byte of what is sent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,12 +59,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// How a listener is served.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Serving {
     /// TLS of our own; without it a proxy has it, or nobody is outside.
     pub tls: Option<TlsAcceptor>,
     /// Proxies, whose connections are those of many.
     pub proxies: Vec<IpNet>,
+    /// Time from a request's head to the head of its answer.
+    pub answer_within: Duration,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self { tls: None, proxies: Vec::new(), answer_within: ANSWER_TIMEOUT }
+    }
+}
+
+impl Serving {
+    /// The same for a listener that takes files, over slow lines too.
+    #[must_use]
+    pub fn with_uploads(self) -> Self {
+        Self { answer_within: CONNECTION_TIMEOUT, ..self }
+    }
 }
 
 impl std::fmt::Debug for Serving {
@@ -80,7 +97,9 @@ pub async fn serve(
     loops: Loops,
     stop: CancellationToken,
 ) {
-    let seats = Arc::new(Seats::new(CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX, serving.proxies));
+    let all = seats::allowed(CONNECTIONS_MAX);
+    let seats = Arc::new(Seats::new(all, CONNECTIONS_OF_ONE_MAX, serving.proxies));
+    let house = House { router, loops: loops.clone(), answer_within: serving.answer_within };
     loop {
         let Some(room) = seats.room().await else { return };
         let accepted = tokio::select! {
@@ -90,10 +109,9 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let Some(seat) = seats.take(room, peer.ip()) else { continue };
-                let (router, stop, tls) = (router.clone(), stop.clone(), serving.tls.clone());
-                let tasks = loops.clone();
+                let (house, tls, stop) = (house.clone(), serving.tls.clone(), stop.clone());
                 loops.spawn(async move {
-                    accept(stream, peer, tls, router, tasks, stop).await;
+                    accept(stream, peer, tls, house, stop).await;
                     drop(seat);
                 });
             }
@@ -106,12 +124,19 @@ pub async fn serve(
     }
 }
 
+/// What answers on every connection of a listener.
+#[derive(Clone)]
+struct House {
+    router: Router,
+    loops: Loops,
+    answer_within: Duration,
+}
+
 async fn accept(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    router: Router,
-    loops: Loops,
+    house: House,
     stop: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -119,9 +144,9 @@ async fn accept(
         return;
     }
     let stream = Patient::new(stream, PATIENCE);
-    let Some(tls) = tls else { return connection(stream, peer, router, loops, stop).await };
+    let Some(tls) = tls else { return connection(stream, peer, house, stop).await };
     match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, peer, router, loops, stop).await,
+        Ok(Ok(stream)) => connection(stream, peer, house, stop).await,
         Ok(Err(error)) => tracing::debug!("a handshake failed: {error}"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
@@ -130,10 +155,10 @@ async fn accept(
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
-    router: Router,
-    loops: Loops,
+    house: House,
     stop: CancellationToken,
 ) {
+    let House { router, loops, answer_within } = house;
     let line = Hangup::default();
     let hangup = line.clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -150,7 +175,7 @@ async fn connection(
             drop(tell.send(answer));
         });
         async move {
-            let answer: Result<Response, Infallible> = match timeout(ANSWER_TIMEOUT, told).await {
+            let answer: Result<Response, Infallible> = match timeout(answer_within, told).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_panicked)) => Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
                 Err(_) => Ok(late()),
@@ -221,7 +246,8 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
         let certificate = tls::Certificate::open(chain, SecretSource::path(key)).unwrap();
-        let serving = Serving { tls: Some(certificate.acceptor().unwrap()), proxies: Vec::new() };
+        let tls = Some(certificate.acceptor().unwrap());
+        let serving = Serving { tls, ..Serving::default() };
         let (at, stop) = started(serving).await;
 
         let mut roots = rustls::RootCertStore::empty();

@@ -1,8 +1,9 @@
-//! A connection that moves nothing for too long is cut.
+//! A connection whose reader takes nothing for too long is cut.
 //!
-//! Counted is the time in which the other side takes or gives no byte while we
-//! wait for it. Whoever reads a byte a second keeps the connection until the limit
-//! of the whole (`super::CONNECTION_TIMEOUT`) ends it.
+//! Counted is the time in which the other side takes no byte while we write. Whoever
+//! reads a byte a second keeps the connection until the limit of the whole
+//! (`super::CONNECTION_TIMEOUT`) ends it; who sends nothing meets the limits of a
+//! request's head and of its answer.
 
 use std::{
     io,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The seats of a listener.
@@ -67,6 +68,23 @@ impl Drop for Seat {
     }
 }
 
+/// As many connections as the system allows, `most` at the most: half of the files
+/// that the process may open, so that the other half is there for databases,
+/// segments and the relay. Asks the system for more than it gives unasked.
+pub(super) fn allowed(most: usize) -> usize {
+    let wanted = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(2);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|files| files < wanted) {
+        let more = limit.maximum.map_or(wanted, |files| files.min(wanted));
+        let raised = Rlimit { current: Some(more), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    let half = limit.current.map_or(u64::MAX, |files| files / 2);
+    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, most)
+}
+
 /// The /56 that one customer of a provider has, or the one address of IPv4.
 fn household(address: IpAddr) -> IpAddr {
     match address {
@@ -80,6 +98,14 @@ fn household(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_leave_files_to_the_rest_of_the_office() {
+        let all = allowed(4_000_000);
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(u64::try_from(all).unwrap() <= files / 2, "{all} of {files} files");
+        assert_eq!(allowed(10), 10, "and no more than asked for");
+    }
 
     #[tokio::test]
     async fn one_address_has_its_share_and_a_proxy_has_all() {
