@@ -142,7 +142,7 @@ pub(super) async fn show(
 /// The link of a job; the newest, should there ever be two.
 async fn link_of(tx: &mut Tx, job: JobId) -> Result<Option<links::LinkRow>, StoreError> {
     match links::of_job(tx, job).await?.pop() {
-        Some((day, print)) => links::find(tx, day, &print).await,
+        Some((day, print)) => Ok(links::find(tx, day, &print).await?.map(|found| found.link)),
         None => Ok(None),
     }
 }

@@ -21,7 +21,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{BodyDataStream, Bytes},
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, header},
     middleware::{self, Next},
@@ -79,11 +79,11 @@ pub enum Taken {
 /// Bounds of the interface.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a body; a longer one is `too_large` and is not read on.
+    /// Bytes of a body; a longer one is `too_large`.
     pub body_bytes_max: usize,
     /// How long a body may take to arrive; a slower one is `try_later`.
     pub body_wait_max: Duration,
-    /// Bytes of an upload; a longer one is `too_large` and is not read on.
+    /// Bytes of an upload; a longer one is `too_large`.
     pub upload_bytes_max: usize,
     /// How long an upload may take to arrive; a slower one is `try_later`.
     pub upload_wait_max: Duration,
@@ -102,6 +102,11 @@ impl Default for Limits {
         }
     }
 }
+
+/// Bytes of a body beyond its limit that are read and thrown away, at the most.
+const DISCARDED_BYTES_MAX: usize = 8 << 20;
+/// How long that may take.
+const DISCARDING_MAX: Duration = Duration::from_secs(5);
 
 /// Counts an answer by the pattern of its route and its status.
 pub type Answered = Arc<dyn Fn(&'static str, u16) + Send + Sync>;
@@ -218,26 +223,46 @@ fn is_plain_json(request: &Request) -> bool {
 async fn body(request: Request, limits: Limits) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let mut stream = request.into_body().into_data_stream();
     if announced.is_some_and(|length| length > limits.body_bytes_max) {
-        return Err(Refusal::TooLarge.into());
+        return Err(too_large(stream).await);
     }
-    let reading = gather(request, limits.body_bytes_max);
+    let reading = gather(&mut stream, limits.body_bytes_max);
     // A caller that dawdles gets the answer of one that came too soon.
     let read = tokio::time::timeout(limits.body_wait_max, reading).await;
-    read.unwrap_or_else(|_| Err(Refusal::TryLater.into()))
+    match read {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(too_large(stream).await),
+        Ok(Err(_)) | Err(_) => Err(Refusal::TryLater.into()),
+    }
 }
 
-async fn gather(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let mut stream = request.into_body().into_data_stream();
+/// The whole body; `None` when it is longer than `limit`.
+async fn gather(stream: &mut BodyDataStream, limit: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut body = BytesMut::new();
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Problem::from(Refusal::TryLater))?;
+        let piece = piece?;
         if body.len().saturating_add(piece.len()) > limit {
-            return Err(Refusal::TooLarge.into());
+            return Ok(None);
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body.freeze())
+    Ok(Some(body.freeze()))
+}
+
+/// The answer to a body that is too long. Some of its rest is read and thrown
+/// away first: who is still writing when a connection closes never sees the
+/// answer.
+async fn too_large(mut stream: BodyDataStream) -> Problem {
+    let reading = async {
+        let mut left = DISCARDED_BYTES_MAX;
+        while let Some(Ok(piece)) = stream.next().await {
+            let Some(rest) = left.checked_sub(piece.len()) else { return };
+            left = rest;
+        }
+    };
+    let _in_time = tokio::time::timeout(DISCARDING_MAX, reading).await;
+    Refusal::TooLarge.into()
 }
 
 /// A `traceparent` of version 00 (W3C Trace Context §3.2.2), if it is one.

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::{
     Api, Limits, Problem,
     jobs::{away, rfc3339},
+    too_large,
 };
 use crate::{
     domain::{
@@ -108,24 +109,27 @@ async fn body(request: Request, limits: Limits) -> Result<Zeroizing<Vec<u8>>, Pr
     let most = limits.upload_bytes_max;
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let mut stream = request.into_body().into_data_stream();
     if announced.is_some_and(|length| length > most) {
-        return Err(Refusal::TooLarge.into());
+        return Err(too_large(stream).await);
     }
     let reading = async {
         // Growing would leave copies behind.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(most)));
-        let mut stream = request.into_body().into_data_stream();
         while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|_| Problem::from(Refusal::TryLater))?;
+            let piece = piece?;
             if body.len().saturating_add(piece.len()) > most {
-                return Err(Refusal::TooLarge.into());
+                return Ok(None);
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body)
+        Ok::<_, axum::Error>(Some(body))
     };
-    let read = tokio::time::timeout(limits.upload_wait_max, reading).await;
-    read.unwrap_or_else(|_| Err(Refusal::TryLater.into()))
+    match tokio::time::timeout(limits.upload_wait_max, reading).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(too_large(stream).await),
+        Ok(Err(_)) | Err(_) => Err(Refusal::TryLater.into()),
+    }
 }
 
 /// `GET /v1/uploads/{id}`.

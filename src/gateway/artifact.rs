@@ -7,6 +7,9 @@
 //! Of a larger one a damaged later window ends the connection short of the
 //! promised length, so that no browser takes the part for the whole.
 //!
+//! A short document is read at once, sealed as it is: three small reads cost more
+//! than one. Of a long one a range fetches its own segments and the last.
+//!
 //! A window is given out in slices: what a slow reader's connection holds can
 //! not be taken back any more, so it never holds more than a slice.
 //!
@@ -32,6 +35,9 @@ pub(super) const WINDOW: u64 = 1 << 20;
 /// Plain bytes that are given to a connection at a time.
 const SLICE: usize = 64 << 10;
 
+/// Sealed bytes of a document that is read at once, at the most.
+const SHORT: u64 = 256 << 10;
+
 /// Why a document does not open.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ArtifactError {
@@ -49,9 +55,36 @@ pub(super) enum ArtifactError {
 /// A document whose length has been authenticated.
 #[derive(Debug)]
 pub(super) struct Artifact {
-    blobs: Blobs,
-    place: Place,
+    sealed: Sealed,
     opened: Opened,
+}
+
+/// Sealed bytes: where they are, or all of them.
+#[derive(Debug)]
+enum Sealed {
+    Stored(Blobs, Place),
+    Read(Bytes),
+}
+
+impl Sealed {
+    async fn get(blobs: &Blobs, place: Place) -> Result<Self, BlobError> {
+        if place.len > SHORT {
+            return Ok(Self::Stored(blobs.clone(), place));
+        }
+        Ok(Self::Read(blobs.read(&place, 0..place.len).await?))
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, BlobError> {
+        match self {
+            Self::Stored(blobs, place) => blobs.read(place, range).await,
+            Self::Read(bytes) => {
+                let place = |at: u64| usize::try_from(at).map_err(|_| BlobError::OutOfRange);
+                let range = place(range.start)?..place(range.end)?;
+                bytes.get(range.clone()).ok_or(BlobError::OutOfRange)?;
+                Ok(bytes.slice(range))
+            }
+        }
+    }
 }
 
 impl Artifact {
@@ -63,8 +96,8 @@ impl Artifact {
     ) -> Result<Self, ArtifactError> {
         let place = place(row).ok_or(ArtifactError::Nowhere)?;
         let ends = ends(place.len)?;
-        let head = blobs.read(&place, ends.head).await?;
-        let tail = blobs.read(&place, ends.tail).await?;
+        let sealed = Sealed::get(blobs, place).await?;
+        let (head, tail) = (sealed.read(ends.head).await?, sealed.read(ends.tail).await?);
         let aad = artifact_aad(&row.tenant, row.id);
         let opened = Opened::new(&key.artifact_key(), &aad, place.len, &head, &tail)?;
         // The row was written by the one who sealed; should the two disagree,
@@ -72,7 +105,7 @@ impl Artifact {
         if row.pdf_len.is_some_and(|len| u64::try_from(len) != Ok(opened.plain_len())) {
             return Err(CryptoError::BrokenSeal.into());
         }
-        Ok(Self { blobs: blobs.clone(), place, opened })
+        Ok(Self { sealed, opened })
     }
 
     /// The length of the document in bytes.
@@ -82,7 +115,7 @@ impl Artifact {
 
     /// The plain bytes of `range`.
     async fn read(&self, range: Range<u64>) -> Result<Zeroizing<Vec<u8>>, ArtifactError> {
-        let covered = self.blobs.read(&self.place, self.opened.cover(&range)?).await?;
+        let covered = self.sealed.read(self.opened.cover(&range)?).await?;
         Ok(self.opened.decode(range, &covered)?)
     }
 

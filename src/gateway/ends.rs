@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::log::{Actor, Fact, Kind},
     store::{
-        handouts,
+        handouts::{self, Ended},
         ledger::{self, EventDraft},
     },
 };
@@ -37,15 +37,16 @@ impl Inner {
     }
 
     async fn write_ended(&self, ends: &[End]) -> Result<usize, Fault> {
+        let rows: Vec<Ended> = ends.iter().map(End::row).collect();
         let mut events = Vec::with_capacity(ends.len());
         let mut tx = self.parts.db.begin().await?;
-        for end in ends {
-            let taken = i64::try_from(end.given).unwrap_or(i64::MAX);
+        let completed = handouts::ended(&mut tx, &rows).await?;
+        for (end, row) in ends.iter().zip(&rows) {
             // A reservation that never committed has no row and no end.
-            if handouts::ended(&mut tx, end.job, end.id, taken, end.at).await? {
-                let facts = vec![("access", Fact::from(end.id.0)), ("bytes", Fact::Int(taken))];
-                let (kind, job) = (Kind::DownloadEnded, Some(end.job));
-                events.push(self.event(kind, &end.tenant, job, end.at, facts, None).await?);
+            if completed.contains(&row.id) {
+                let facts = vec![("access", Fact::from(row.id.0)), ("bytes", Fact::Int(row.taken))];
+                let (kind, job) = (Kind::DownloadEnded, Some(row.job));
+                events.push(self.event(kind, &end.tenant, job, row.at, facts, None).await?);
             }
         }
         ledger::append(&mut tx, &events).await?;

@@ -27,7 +27,7 @@ use super::{
     artifact::{Artifact, ArtifactError, Reading},
     pages::Notice,
     range::{Wanted, wanted},
-    record::{Fault, Found},
+    record::Fault,
     running::Ticket,
     session::Session,
     visitor::Visitor,
@@ -42,6 +42,7 @@ use crate::{
     store::{
         dossier::{self, DossierError},
         handouts::{self, NewHandout, Way},
+        links::Found,
     },
 };
 
@@ -202,12 +203,8 @@ impl Inner {
             from_byte: place(range.start),
             to_byte: place(range.end),
         };
-        let mut tx = self.parts.db.begin().await?;
-        if !handouts::reserve(&mut tx, &new, event).await? {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some(handed))
+        let reserved = handouts::reserve(&self.parts.db, &new, event).await?;
+        Ok(reserved.then_some(handed))
     }
 }
 

@@ -7,18 +7,14 @@
 use axum::http::HeaderMap;
 use minijinja::{Value, context};
 
-use super::{
-    Inner,
-    device::Device,
-    record::{Fault, Found},
-    when::When,
-};
+use super::{Inner, device::Device, record::Fault, when::When};
 use crate::{
     domain::ids::TenantId,
     store::{
         dossier,
         keyring::KeyError,
         ledger::{self, StoredEvent, scribe::Detail},
+        links::Found,
     },
 };
 

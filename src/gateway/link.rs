@@ -25,7 +25,7 @@ use super::{
     notes::Note,
     opening::{Proof, Wish},
     pages::Notice,
-    record::{Fault, Found},
+    record::Fault,
     visitor::Visitor,
     when::{When, what},
     words::{named, negotiate},
@@ -33,7 +33,10 @@ use super::{
 use crate::{
     crypto::{LinkToken, Lookup, prints},
     domain::{crockford::LinkNumber, locale::Locale},
-    store::dossier::{self, DossierError},
+    store::{
+        dossier::{self, DossierError},
+        links::Found,
+    },
 };
 
 /// `GET /d/{token}`.
@@ -55,7 +58,7 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         Ok(None) => return gateway.pages.notice(Notice::Gone, locale),
         Err(fault) => return gateway.answer(&fault, None, locale),
     };
-    let alive = found.is_alive(now);
+    let alive = found.link.is_alive(now);
     if [Method::GET, Method::HEAD].contains(&head.method) {
         let (tenant, job) = (found.link.tenant.clone(), found.link.job);
         let labels = Labels::of(&head.method, &head.headers, found.job.dispatched_at, now);
@@ -105,7 +108,7 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
         Err(fault) => return gateway.answer(&fault, None, locale),
     };
     let found = match gateway.find(&link).await {
-        Ok(Some(found)) if found.is_alive(now) => found,
+        Ok(Some(found)) if found.link.is_alive(now) => found,
         Ok(_) => return gateway.pages.notice(Notice::Gone, locale),
         Err(fault) => return gateway.answer(&fault, None, locale),
     };

@@ -22,7 +22,7 @@ use super::{
     labels::Labels,
     opening::see,
     pages::Notice,
-    record::{Fault, Found},
+    record::Fault,
     visitor::Visitor,
     words::{named, negotiate},
 };
@@ -31,7 +31,7 @@ use crate::{
     domain::{event::EventKind, locale::Locale, log::Kind, reason::Reason},
     store::{
         dossier::{self, DossierError},
-        links,
+        links::{self, Found},
         outbox::News,
     },
 };
@@ -59,7 +59,7 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
         Err(fault) => return gateway.answer(&fault, None, locale),
     };
     match gateway.find(&link).await {
-        Ok(Some(found)) if found.is_readable(now) => {
+        Ok(Some(found)) if found.link.is_readable(now) => {
             let language = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
             gateway.not_mine_page(&token, &link, &found, now, false, language).await
         }
@@ -88,7 +88,7 @@ pub(super) async fn say(State(gateway): State<Arc<Inner>>, request: Request) -> 
     };
     let thanks = || see(&format!("/thanks?lang={}", locale.tag()));
     let found = match gateway.find(&link).await {
-        Ok(Some(found)) if found.is_readable(now) => found,
+        Ok(Some(found)) if found.link.is_readable(now) => found,
         Ok(_) => return thanks(),
         Err(fault) => return gateway.answer(&fault, None, locale),
     };

@@ -16,7 +16,7 @@ use super::{
     Inner,
     device::Device,
     labels::Labels,
-    record::{Fault, Found},
+    record::Fault,
     session::{Purpose, Session},
     visitor::Visitor,
 };
@@ -30,7 +30,11 @@ use crate::{
         log::{Fact, Kind},
         personal::Personal,
     },
-    store::{StoreError, factors, links, outbox::News},
+    store::{
+        StoreError, factors,
+        links::{self, Found},
+        outbox::News,
+    },
 };
 
 /// What became of a wish to open.

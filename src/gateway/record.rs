@@ -29,10 +29,9 @@ use crate::{
     store::{
         StoreError,
         dossier::{self, DossierError},
-        jobs::{self, JobRow},
         keyring::KeyError,
         ledger::{self, DetailKey, EventDraft, EventRow, ScribeError},
-        links::{self, LinkRow},
+        links::{self, Found},
     },
 };
 
@@ -88,36 +87,10 @@ impl Fault {
 #[error("notes could not be written down")]
 pub struct FlushError(#[source] pub(super) Fault);
 
-/// A link and its delivery.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) link: LinkRow,
-    pub(super) job: JobRow,
-}
-
-impl Found {
-    /// Whether the document can be looked at by somebody who has opened it.
-    pub(super) fn is_readable(&self, now: DateTime<Utc>) -> bool {
-        let link = &self.link;
-        !link.purged && !link.frozen && link.revoked_at.is_none() && link.expires_at > now
-    }
-
-    /// Whether the link can still be opened. The answer that counts is given
-    /// by the statement that counts the open.
-    pub(super) fn is_alive(&self, now: DateTime<Utc>) -> bool {
-        self.is_readable(now) && self.link.opens < self.link.max_opens
-    }
-}
-
 impl Inner {
     /// Looks for a link and its delivery.
     pub(super) async fn find(&self, link: &Lookup) -> Result<Option<Found>, Fault> {
-        let mut tx = self.parts.db.read().await?;
-        let Some(link) = links::find(&mut tx, link.day, &link.print).await? else {
-            return Ok(None);
-        };
-        let job = jobs::get(&mut tx, Some(&link.tenant), link.job).await?;
-        Ok(job.map(|job| Found { link, job }))
+        Ok(links::look(&self.parts.db, link.day, &link.print).await?)
     }
 
     /// A row of the log about what a visitor did.

@@ -29,7 +29,7 @@ use super::{Inner, hangup::Hangup, record::Fault};
 use crate::{
     crypto::Lookup,
     domain::ids::{EventId, JobId, TenantId},
-    store::handouts,
+    store::handouts::{self, Ended},
 };
 
 /// Bytes that flow between two looks into the books, at the most.
@@ -130,6 +130,14 @@ pub(super) struct End {
     pub(super) given: u64,
     /// When it ended.
     pub(super) at: DateTime<Utc>,
+}
+
+impl End {
+    /// What is written down of it.
+    pub(super) fn row(&self) -> Ended {
+        let taken = i64::try_from(self.given).unwrap_or(i64::MAX);
+        Ended { id: self.id, job: self.job, taken, at: self.at }
+    }
 }
 
 /// A question to the books, on its way.

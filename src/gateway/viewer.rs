@@ -18,14 +18,16 @@ use minijinja::context;
 use super::{
     Inner,
     pages::Notice,
-    record::Found,
     session::{Parsed, Purpose, Session},
     when::{When, what},
     words::negotiate,
 };
 use crate::{
     domain::{crockford::LinkNumber, locale::Locale},
-    store::dossier::{self, DossierError},
+    store::{
+        dossier::{self, DossierError},
+        links::Found,
+    },
 };
 
 /// `GET /v/{session}`.
@@ -93,7 +95,7 @@ impl Inner {
             Parsed::Foreign => return say(Notice::Missing),
         };
         match self.find(&session.link).await {
-            Ok(Some(found)) if found.is_readable(now) => Ok((session, found)),
+            Ok(Some(found)) if found.link.is_readable(now) => Ok((session, found)),
             Ok(_) => say(Notice::Gone),
             Err(fault) => Err(Box::new(self.answer(&fault, None, locale))),
         }

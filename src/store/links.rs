@@ -7,10 +7,11 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    StoreError, Tx,
-    cells::Cells as _,
+    Db, StoreError, Tx,
+    cells::Cells,
     error::Doing as _,
-    execute, jobs,
+    execute,
+    jobs::{self, JobRow, job_columns},
     ledger::EventRow,
     outbox::OutboxRow,
     run::Rows as _,
@@ -21,6 +22,8 @@ use crate::domain::{
     ids::{JobId, TenantId},
     stage::{Event, Stage},
 };
+
+const LOOK: &str = "look for a link";
 
 /// A link, and how its delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,39 +48,77 @@ pub struct LinkRow {
     pub frozen: bool,
 }
 
-const FIND: &str = "
-    -- find
-    SELECT l.job_id, l.tenant, l.expires_at, l.max_opens, l.opens, l.revoked_at, j.stage,
-           j.purged_at,
-           CAST(CASE WHEN j.frozen_at IS NULL AND f.tenant IS NULL THEN 0 ELSE 1 END AS BIGINT)
-               AS frozen
-    FROM links l JOIN jobs j ON j.id = l.job_id
-    LEFT JOIN frozen_tenants f ON f.tenant = j.tenant
-    WHERE l.day = $1 AND l.print = $2
-";
+impl LinkRow {
+    /// Whether the document can be looked at by somebody who has opened it.
+    pub fn is_readable(&self, now: DateTime<Utc>) -> bool {
+        !self.purged && !self.frozen && self.revoked_at.is_none() && self.expires_at > now
+    }
 
-/// The link with this day of issue (days since 1970-01-01) and this print.
-pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<LinkRow>, StoreError> {
+    /// Whether the link can still be opened. The answer that counts is given
+    /// by the statement that counts the open.
+    pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
+        self.is_readable(now) && self.opens < self.max_opens
+    }
+}
+
+/// A link and its delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The link.
+    pub link: LinkRow,
+    /// The delivery that it opens.
+    pub job: JobRow,
+}
+
+const FIND: &str = concat!(
+    "-- find
+    SELECT ",
+    job_columns!(),
+    ", l.expires_at, l.max_opens, l.opens, l.revoked_at,
+       CAST(CASE WHEN j.frozen_at IS NULL AND f.tenant IS NULL THEN 0 ELSE 1 END AS BIGINT)
+           AS frozen
+    FROM links l JOIN jobs j ON j.id = l.job_id AND j.tenant = l.tenant
+    LEFT JOIN frozen_tenants f ON f.tenant = j.tenant
+    WHERE l.day = $1 AND l.print = $2"
+);
+
+/// The link with this day of issue (days since 1970-01-01) and this print, and
+/// its delivery, as they stand at this moment. On PostgreSQL one statement and
+/// one round trip.
+pub async fn look(db: &Db, day: i64, print: &[u8]) -> Result<Option<Found>, StoreError> {
+    let Db::Postgres(pg) = db else { return find(&mut db.read().await?, day, print).await };
+    db.check("read")?;
+    let mut conn = pg.acquire().await.doing(LOOK)?;
+    let row = sqlx::query(FIND).bind(day).bind(print).optional(&mut *conn).await.doing(LOOK)?;
+    row.map(|row| found(&row)).transpose()
+}
+
+/// The same inside a transaction.
+pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<Found>, StoreError> {
     with_conn!(tx, |conn| sqlx::query(FIND)
         .bind(day)
         .bind(print)
         .optional(conn)
         .await
-        .doing("look for a link")?
-        .map(|row| {
-            Ok(LinkRow {
-                job: JobId(row.uuid("job_id")?),
-                tenant: row.tenant("tenant")?,
-                expires_at: row.time("expires_at")?,
-                max_opens: row.int("max_opens")?,
-                opens: row.int("opens")?,
-                revoked_at: row.time_opt("revoked_at")?,
-                job_stage: jobs::stage_of(&row)?,
-                purged: row.int_opt("purged_at")?.is_some(),
-                frozen: row.flag("frozen")?,
-            })
-        })
+        .doing(LOOK)?
+        .map(|row| found(&row))
         .transpose())
+}
+
+fn found(row: &impl Cells) -> Result<Found, StoreError> {
+    let job = jobs::job_row(row)?;
+    let link = LinkRow {
+        job: job.id,
+        tenant: job.tenant.clone(),
+        expires_at: row.time("expires_at")?,
+        max_opens: row.int("max_opens")?,
+        opens: row.int("opens")?,
+        revoked_at: row.time_opt("revoked_at")?,
+        job_stage: job.stage,
+        purged: job.purged_at.is_some(),
+        frozen: row.flag("frozen")?,
+    };
+    Ok(Found { link, job })
 }
 
 const COUNT_OPEN: &str = "
@@ -108,7 +149,7 @@ pub async fn count_open(
     // each other; what decides is the one statement below.
     let jobs =
         with_conn!(&mut *tx, |conn| sqlx::query(JOB_OF).bind(day).bind(print).ids(conn).await)
-            .doing("look for a link")?;
+            .doing(LOOK)?;
     let Some(job) = jobs.first().copied() else { return Ok(false) };
     work::lock_both(tx, JobId(job)).await?;
     let counted = execute!(tx, "count an open", COUNT_OPEN, day, print, now.timestamp_micros())?;

@@ -181,12 +181,14 @@ const WITNESS_POSTGRES: &str = "
     -- witness_time
     SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)
 ";
-// A plan is kept for long: one that was made while a table was empty must be
+// A plan is made once for a connection: planning over the months' partitions
+// costs more than running. One that was made while a table was empty must be
 // right when it is full, so none may read a table from end to end.
 const SETTINGS_POSTGRES: &str = "
     -- settings
     SELECT set_config('statement_timeout', $1, false),
            set_config('idle_in_transaction_session_timeout', '60000', false),
+           set_config('plan_cache_mode', 'force_generic_plan', false),
            set_config('enable_seqscan', 'off', false),
            set_config('client_min_messages', 'error', false),
            set_config('jit', 'off', false)

@@ -53,7 +53,7 @@ impl Office {
             from_byte: 0,
             to_byte: bytes,
         };
-        self.write(async |tx| handouts::reserve(tx, &new, event.clone()).await).await
+        handouts::reserve(&self.db, &new, event).await.unwrap()
     }
 }
 

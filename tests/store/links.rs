@@ -31,7 +31,7 @@ contract! {
         let counted = tasks.join_all().await.into_iter().filter(|counted| *counted).count();
         assert_eq!(counted, 5, "exactly as many as allowed");
         let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;
-        assert_eq!(row.unwrap().opens, 5, "and as many are counted");
+        assert_eq!(row.unwrap().link.opens, 5, "and as many are counted");
     }
 
     async fn who_gives_up_waiting_for_a_transaction_leaves_none_open(office: &Office) {
@@ -53,7 +53,7 @@ contract! {
             tx.commit().await.unwrap();
         }
         let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;
-        assert_eq!(row.unwrap().opens, 5, "every write was one");
+        assert_eq!(row.unwrap().link.opens, 5, "every write was one");
     }
 
     async fn a_dead_link_does_not_open(office: &Office) {
@@ -77,7 +77,7 @@ contract! {
         assert!(!opens(&purged, now).await, "gone");
         let link = office.link(&purged);
         let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;
-        assert!(row.is_some_and(|row| row.purged), "and known to be gone");
+        assert!(row.is_some_and(|row| row.link.purged), "and known to be gone");
         let none = office.read(async |tx| links::find(tx, link.day, &[0; 32]).await).await;
         assert!(none.is_none(), "an unknown print is no link");
     }

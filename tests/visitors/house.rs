@@ -315,7 +315,7 @@ impl House {
     pub(crate) async fn link(&self, delivery: &Delivery) -> LinkRow {
         let mut tx = self.db.read().await.unwrap();
         let (day, print) = links::of_job(&mut tx, delivery.job).await.unwrap().remove(0);
-        links::find(&mut tx, day, &print).await.unwrap().unwrap()
+        links::find(&mut tx, day, &print).await.unwrap().unwrap().link
     }
 
     /// What the log says about a delivery, oldest first.

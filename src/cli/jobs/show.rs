@@ -92,7 +92,7 @@ impl More {
 
 async fn link(tx: &mut Tx, job: JobId) -> anyhow::Result<Option<LinkRow>> {
     let Some((day, print)) = links::of_job(tx, job).await?.pop() else { return Ok(None) };
-    Ok(links::find(tx, day, &print).await?)
+    Ok(links::find(tx, day, &print).await?.map(|found| found.link))
 }
 
 fn describe(row: &JobRow, more: &More, personal: Option<&Personal>, now: DateTime<Utc>) {

@@ -26,7 +26,7 @@ use super::{
     labels::Labels,
     opening::{Proof, Wish, see},
     pages::Notice,
-    record::{Fault, Found},
+    record::Fault,
     session::{Parsed, Purpose, Session},
     visitor::Visitor,
     words::{named, negotiate},
@@ -43,7 +43,8 @@ use crate::{
     },
     store::{
         dossier::{self, DossierError},
-        factors, ledger, links,
+        factors, ledger,
+        links::{self, Found},
         outbox::News,
     },
 };
@@ -186,7 +187,7 @@ impl Inner {
             Parsed::Foreign => return Err(say(Notice::Missing)),
         };
         let found = match self.find(&session.link).await {
-            Ok(Some(found)) if found.is_alive(now) => found,
+            Ok(Some(found)) if found.link.is_alive(now) => found,
             Ok(_) => return Err(say(Notice::Gone)),
             Err(fault) => return Err(trouble(fault, None)),
         };

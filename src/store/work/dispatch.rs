@@ -83,6 +83,7 @@ pub async fn dispatched_now(
     Ok(answers)
 }
 
+// Rows are found by their id, not by their lease: see sealing.
 const POSTGRES: &str = "
     -- dispatched_now
     WITH input AS MATERIALIZED (
@@ -98,7 +99,7 @@ const POSTGRES: &str = "
     ),
     mine AS MATERIALIZED (
         SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
-        WHERE w.lease_epoch = $1
+        WHERE w.lease_epoch IS NOT DISTINCT FROM $1
         ORDER BY w.job_id FOR UPDATE OF w
     ),
     moved AS (
@@ -112,7 +113,8 @@ const POSTGRES: &str = "
         RETURNING j.id
     ),
     ended AS (
-        DELETE FROM work w USING moved m WHERE w.job_id = m.id AND w.lease_epoch = $1
+        DELETE FROM work w USING moved m
+        WHERE w.job_id = m.id AND w.lease_epoch IS NOT DISTINCT FROM $1
     ),
     new_event AS (
         INSERT INTO audit_events (id, tenant, job_id, at, kind, code, leaf, detail, detail_key)

@@ -160,6 +160,8 @@ pub async fn seal_now(
     Ok(held)
 }
 
+// `IS NOT DISTINCT FROM` is `=` that no index serves: rows are found by their
+// id. The index of leases holds all that its process ever leased until a vacuum.
 const POSTGRES: &str = "
     -- seal_now
     WITH input AS MATERIALIZED (
@@ -177,7 +179,7 @@ const POSTGRES: &str = "
     ),
     mine AS MATERIALIZED (
         SELECT w.job_id FROM input i JOIN work w ON w.job_id = i.job
-        WHERE w.lease_epoch = $1
+        WHERE w.lease_epoch IS NOT DISTINCT FROM $1
         ORDER BY w.job_id FOR UPDATE OF w
     ),
     held AS (
@@ -211,7 +213,7 @@ const POSTGRES: &str = "
             lease_epoch = CASE i.sends WHEN 1 THEN $1 END,
             sending_since = CASE i.sends WHEN 1 THEN $2 END
         FROM input i
-        WHERE w.job_id = i.job AND w.lease_epoch = $1
+        WHERE w.job_id = i.job AND w.lease_epoch IS NOT DISTINCT FROM $1
           AND (i.job IN (SELECT id FROM held)) IS TRUE
     ),
     new_event AS (

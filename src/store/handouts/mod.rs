@@ -9,6 +9,10 @@
 //!
 //! A letter is reserved with its batch, before the partner sees it.
 
+mod reserve;
+
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -17,12 +21,13 @@ use super::{
     cells::{Cells, instant},
     error::Doing as _,
     execute,
-    ledger::{self, EventRow},
     run::Rows as _,
-    statements::{Statement, both},
-    with_conn, work,
+    statements::{Statement, both, each},
+    with_conn,
 };
 use crate::domain::ids::{BatchId, Epoch, EventId, JobId, TenantId};
+
+pub use reserve::{NewHandout, reserve};
 
 /// How a document leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,71 +59,6 @@ impl Way {
     }
 }
 
-/// Bytes that are about to leave through a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewHandout<'h> {
-    /// The delivery.
-    pub job: JobId,
-    /// The link's day of issue: days since 1970-01-01.
-    pub day: i64,
-    /// The link's print.
-    pub print: &'h [u8],
-    /// The process that answers for it.
-    pub epoch: Epoch,
-    /// How it leaves.
-    pub way: Way,
-    /// The session's label.
-    pub session: &'h str,
-    /// The first byte.
-    pub from_byte: i64,
-    /// The byte after the last.
-    pub to_byte: i64,
-}
-
-const RESERVE: &str = "
-    -- reserve
-    INSERT INTO handouts (job_id, id, tenant, epoch, way, receiver, at, from_byte, to_byte)
-    SELECT j.id, $1, j.tenant, $2, $3, $4, $5, $6, $7
-    FROM links l JOIN jobs j ON j.id = l.job_id
-    WHERE l.day = $8 AND l.print = $9 AND l.job_id = $10 AND l.revoked_at IS NULL
-      AND l.expires_at > $5 AND j.purged_at IS NULL AND j.frozen_at IS NULL
-      AND NOT EXISTS (SELECT 1 FROM frozen_tenants f WHERE f.tenant = j.tenant)
-";
-
-/// Reserves bytes that are about to leave, and writes the access into the log;
-/// the event's id becomes the row's. False, and nothing is written, when the
-/// link does not serve any more at the event's instant. Not a byte may leave
-/// before the transaction has committed.
-pub async fn reserve(
-    tx: &mut Tx,
-    new: &NewHandout<'_>,
-    event: EventRow,
-) -> Result<bool, StoreError> {
-    // The same rows in the same order as a recall: one of the two is first.
-    if work::lock_both(tx, new.job).await?.is_none() {
-        return Ok(false);
-    }
-    let reserved = execute!(
-        tx,
-        "reserve bytes of a document",
-        RESERVE,
-        event.id.0,
-        new.epoch.0,
-        new.way.word(),
-        new.session,
-        event.at.timestamp_micros(),
-        new.from_byte,
-        new.to_byte,
-        new.day,
-        new.print,
-        new.job.0
-    )?;
-    if reserved == 1 {
-        ledger::append(tx, &[event]).await?;
-    }
-    Ok(reserved == 1)
-}
-
 const SERVES: &str = "
     -- serves
     SELECT COUNT(*) FROM links l JOIN jobs j ON j.id = l.job_id
@@ -146,23 +86,53 @@ pub async fn serves(
     Ok(found > 0)
 }
 
+/// How a download ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its row.
+    pub id: EventId,
+    /// The delivery.
+    pub job: JobId,
+    /// Bytes that were handed over.
+    pub taken: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 const ENDED: &str = "
     -- ended
     UPDATE handouts SET taken = $1, ended_at = $2
     WHERE job_id = $3 AND id = $4 AND taken IS NULL
 ";
+const ENDED_MANY: &str = "
+    -- ended
+    UPDATE handouts h SET taken = i.taken, ended_at = i.at
+    FROM UNNEST($1::bigint[], $2::bigint[], $3::uuid[], $4::uuid[]) AS i (taken, at, job, id)
+    WHERE h.job_id = i.job AND h.id = i.id AND h.taken IS NULL
+    RETURNING h.id
+";
 
-/// Writes down how many bytes were handed over until a stream ended. False
-/// when that was on record already, or the month has left the books.
-pub async fn ended(
-    tx: &mut Tx,
-    job: JobId,
-    id: EventId,
-    taken: i64,
-    at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let act = "write down the end of a download";
-    Ok(execute!(tx, act, ENDED, taken, at.timestamp_micros(), job.0, id.0)? == 1)
+/// Writes down how many bytes were handed over until streams ended. Gives the
+/// rows that it completed: not those on record already, nor those whose
+/// reservation never committed or whose month has left the books.
+pub async fn ended(tx: &mut Tx, ends: &[Ended]) -> Result<HashSet<EventId>, StoreError> {
+    let act = "write down the ends of downloads";
+    if let Tx::Postgres(tx) = tx {
+        let rows = sqlx::query(ENDED_MANY)
+            .bind(ends.iter().map(|end| end.taken).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.at.timestamp_micros()).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.job.0).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.id.0).collect::<Vec<_>>());
+        let completed = rows.ids(&mut *tx.inner).await.doing(act)?;
+        return Ok(completed.into_iter().map(EventId).collect());
+    }
+    let mut completed = HashSet::new();
+    for Ended { id, job, taken, at } in ends {
+        if execute!(tx, act, ENDED, taken, at.timestamp_micros(), job.0, id.0)? == 1 {
+            completed.insert(*id);
+        }
+    }
+    Ok(completed)
 }
 
 /// A row whose process died before its stream had ended.
@@ -327,9 +297,9 @@ fn handout(row: &impl Cells) -> Result<Handout, StoreError> {
 
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
-    both("handouts::reserve", RESERVE),
+    each("handouts::reserve", reserve::SQLITE, reserve::POSTGRES),
     both("handouts::serves", SERVES),
-    both("handouts::ended", ENDED),
+    each("handouts::ended", ENDED, ENDED_MANY),
     both("handouts::orphans", ORPHANS),
     both("handouts::give_up", GIVE_UP),
     both("handouts::letter_leaves", LETTER),
