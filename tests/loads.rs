@@ -13,6 +13,8 @@
 
 #[path = "loads/books.rs"]
 mod books;
+#[path = "loads/canaries.rs"]
+mod canaries;
 #[path = "loads/client.rs"]
 mod client;
 #[path = "loads/faults.rs"]

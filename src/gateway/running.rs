@@ -6,16 +6,11 @@
 //! finds that the link does not serve any more marks the stream: it ends short
 //! of its promised length, and its connection is cut where that is known.
 //!
-//! A question to the books that has begun is asked to its end, even if the
-//! stream is dropped meanwhile: a connection to a database that is dropped
-//! between BEGIN and its answer would go back to its pool inside a transaction.
-//!
 //! A stream of which the books could not be asked for [`LOOK_MAX`] ends too:
 //! what nobody can vouch for does not flow.
 
 use std::{
     collections::HashMap,
-    future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -23,7 +18,6 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::BoxFuture;
 
 use super::{Inner, hangup::Hangup, record::Fault};
 use crate::{
@@ -140,41 +134,10 @@ impl End {
     }
 }
 
-/// A question to the books, on its way.
-type Look = BoxFuture<'static, ()>;
-
-/// Keeps a question alive that its stream does not wait for any more.
-struct Shield<'s> {
-    running: &'s Running,
-    look: Option<Look>,
-}
-
-impl Drop for Shield<'_> {
-    fn drop(&mut self) {
-        if let Some(look) = self.look.take() {
-            self.running.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(look);
-        }
-    }
-}
-
-impl Running {
-    /// Waits for a question; if nobody waits to its end, the next look does.
-    async fn shielded(&self, look: Look) {
-        let mut shield = Shield { running: self, look: Some(look) };
-        poll_fn(|context| match &mut shield.look {
-            Some(look) => look.as_mut().poll(context),
-            None => std::task::Poll::Ready(()),
-        })
-        .await;
-        shield.look = None;
-    }
-}
-
 /// All downloads of this process.
 #[derive(Default)]
 pub(super) struct Running {
     tickets: Mutex<HashMap<EventId, Arc<Ticket>>>,
-    unfinished: Mutex<Vec<Look>>,
     ends: Mutex<Vec<End>>,
 }
 
@@ -214,10 +177,6 @@ impl Running {
         tickets.values().map(Arc::clone).collect()
     }
 
-    fn take_unfinished(&self) -> Vec<Look> {
-        std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Takes the ends out that are to be written down.
     pub(super) fn take_ends(&self) -> Vec<End> {
         std::mem::take(&mut *self.ends.lock().unwrap_or_else(PoisonError::into_inner))
@@ -236,9 +195,7 @@ impl Inner {
     pub(super) async fn may_flow(self: &Arc<Self>, ticket: &Arc<Ticket>) -> bool {
         let now = self.parts.clock.now();
         if !ticket.stopped.load(Ordering::SeqCst) && ticket.must_look(now) {
-            let (gateway, asked) = (Arc::clone(self), Arc::clone(ticket));
-            let look = async move { gateway.look_for(&asked, now).await };
-            self.running.shielded(Box::pin(look)).await;
+            self.look_for(ticket, now).await;
         }
         !ticket.stopped.load(Ordering::SeqCst)
     }
@@ -259,15 +216,12 @@ impl Inner {
     }
 
     async fn serves(&self, ticket: &Ticket, now: DateTime<Utc>) -> Result<bool, Fault> {
-        let mut tx = self.parts.db.read().await?;
-        Ok(handouts::serves(&mut tx, ticket.link.day, &ticket.link.print, now).await?)
+        let Lookup { day, print } = &ticket.link;
+        Ok(handouts::serves(&self.parts.db, *day, print, now).await?)
     }
 
     /// See [`Gateway::look`](super::Gateway::look).
     pub(super) async fn look(&self) -> usize {
-        for unfinished in self.running.take_unfinished() {
-            unfinished.await;
-        }
         let now = self.parts.clock.now();
         let tickets = self.running.all();
         for ticket in &tickets {

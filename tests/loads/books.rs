@@ -123,7 +123,7 @@ impl Place {
 }
 
 /// The files below a folder that hold one of the needles, but for the relay's.
-fn holding(folder: &Path, needles: &[String]) -> String {
+pub(crate) fn holding(folder: &Path, needles: &[String]) -> String {
     let mut grep = Command::new("grep");
     grep.args(["-rlaF", "--exclude=taken", "--exclude-dir=post"]);
     for needle in needles {

@@ -101,10 +101,16 @@ impl Place {
 
     /// Starts one more process of the office.
     pub(crate) fn serve(&mut self) -> Process {
+        self.serve_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&mut self, arguments: &[&str]) -> Process {
         self.processes = self.processes.saturating_add(1);
         let log = self.log_file(self.processes);
         let file = File::create(&log).unwrap();
-        let child = self.kakitome(&["serve"]).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut serve = self.kakitome(&["serve"]);
+        let child = serve.args(arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let process = Process { child, log };
         until("the office to open", || {
             let text = fs::read_to_string(&process.log).unwrap();

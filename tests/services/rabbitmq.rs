@@ -33,6 +33,11 @@ impl OwnBroker {
         broker
     }
 
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Its AMQP port.
     pub(crate) fn port(&self) -> u16 {
         port_in(self.dir.path())

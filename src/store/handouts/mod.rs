@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    StoreError, Tx,
+    Db, StoreError, Tx,
     cells::{Cells, instant},
     error::Doing as _,
     execute,
@@ -69,21 +69,29 @@ const SERVES: &str = "
 
 /// Whether the document behind a link may still flow at `now`: not revoked,
 /// not recalled, not frozen, not expired, not purged. Streams that run ask it
-/// again and again.
+/// again and again, and are dropped while they wait: so it is a statement of its
+/// own, of which nothing stays open.
 pub async fn serves(
-    tx: &mut Tx,
+    db: &Db,
     day: i64,
     print: &[u8],
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let found = with_conn!(tx, |conn| sqlx::query(SERVES)
-        .bind(day)
-        .bind(print)
-        .bind(now.timestamp_micros())
-        .number(conn)
-        .await)
-    .doing("ask whether a link still serves")?;
-    Ok(found > 0)
+    let (act, now) = ("ask whether a link still serves", now.timestamp_micros());
+    let found = if let Db::Postgres(pg) = db {
+        db.check("read")?;
+        let mut conn = pg.acquire().await.doing(act)?;
+        sqlx::query(SERVES).bind(day).bind(print).bind(now).number(&mut *conn).await
+    } else {
+        let tx = &mut db.read().await?;
+        with_conn!(tx, |conn| sqlx::query(SERVES)
+            .bind(day)
+            .bind(print)
+            .bind(now)
+            .number(conn)
+            .await)
+    };
+    Ok(found.doing(act)? > 0)
 }
 
 /// How a download ended.
