@@ -296,3 +296,6 @@ fn split(bytes: &mut [u8], at: u64) -> Result<(&mut [u8], &mut [u8]), CryptoErro
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "tampered_tests.rs"]
+mod tampered;

@@ -58,6 +58,26 @@ impl Office {
 }
 
 contract! {
+    /// As when a stream is dropped while it asks: months are made all the same.
+    async fn who_gives_up_asking_leaves_nothing_open(office: &Office) {
+        let job = office.deliver("acme", "1").await;
+        let (link, now) = (office.link(&job), office.now());
+        for patience in 1..60 {
+            let asking = handouts::serves(&office.db, link.day, &link.print, now);
+            let mut asking = std::pin::pin!(asking);
+            for _ in 0..patience {
+                if futures::poll!(asking.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let later = now + chrono::TimeDelta::days(400);
+        office.db.ensure_months(later).await.expect("no lock is left behind");
+        let serves = handouts::serves(&office.db, link.day, &link.print, now).await;
+        assert!(serves.unwrap(), "and the books answer");
+    }
+
     /// What is handed to a partner has left, and is reserved before.
     async fn a_letter_counts_from_its_batch(office: &Office) {
         let (jobs, batch) = office.batched(2).await;
