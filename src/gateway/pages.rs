@@ -149,6 +149,8 @@ pub(super) struct Pages {
     style: Asset,
     icon: Asset,
     faces: BTreeMap<TenantId, Face>,
+    ja: Value,
+    en: Value,
 }
 
 /// What a tenant's brand is served as.
@@ -196,7 +198,10 @@ impl Pages {
         let style = Asset::new("style", "css", STYLE_TYPE, Bytes::from_static(STYLE.as_bytes()));
         let icon = Asset::new("seal", "svg", "image/svg+xml", Bytes::from_static(ICON.as_bytes()));
         let faces = brands.iter().map(|(tenant, brand)| (tenant.clone(), Face::new(brand)));
-        Ok(Self { env, words: Words::built_in()?, style, icon, faces: faces.collect() })
+        let words = Words::built_in()?;
+        let frame = |locale| frame(&words, locale, &style, &icon);
+        let (ja, en) = (frame(Locale::Ja), frame(Locale::En));
+        Ok(Self { env, words, style, icon, faces: faces.collect(), ja, en })
     }
 
     /// Where a tenant's style sheet and logo are, for a template.
@@ -254,24 +259,14 @@ impl Pages {
         locale: Locale,
         values: Value,
     ) -> Response {
-        let here = values.get_attr("here").ok().filter(|here| !here.is_undefined());
-        let brand = values.get_attr("brand").ok().filter(|brand| !brand.is_undefined());
-        let frame = context! {
-            here => here.unwrap_or_else(|| Value::from("")),
-            brand => brand.unwrap_or_else(|| context! { style => (), logo => () }),
-            lang => locale.tag(),
-            t => self.words.of(locale),
-            style => &self.style.path,
-            icon => &self.icon.path,
-            switch => [
-                context! { tag => "ja", name => "日本語" },
-                context! { tag => "en", name => "English" },
-            ],
+        let frame = match locale {
+            Locale::Ja => &self.ja,
+            Locale::En => &self.en,
         };
         let rendered = self
             .env
             .get_template(template)
-            .and_then(|template| template.render(context! { ..values, ..frame }));
+            .and_then(|template| template.render(context! { ..values, ..frame.clone() }));
         let mut response = Response::new(Body::empty());
         if let Ok(html) = rendered {
             *response.body_mut() = Body::from(html);
@@ -285,6 +280,22 @@ impl Pages {
         let vary = HeaderValue::from_static("accept-language");
         response.headers_mut().insert(header::VARY, vary);
         response
+    }
+}
+
+/// What every page of a language has, made once; a page's own values win.
+fn frame(words: &Words, locale: Locale, style: &Asset, icon: &Asset) -> Value {
+    context! {
+        here => "",
+        brand => context! { style => (), logo => () },
+        lang => locale.tag(),
+        t => words.of(locale),
+        style => &style.path,
+        icon => &icon.path,
+        switch => [
+            context! { tag => "ja", name => "日本語" },
+            context! { tag => "en", name => "English" },
+        ],
     }
 }
 
