@@ -18,7 +18,7 @@ use std::{fmt, str::FromStr as _, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sqlx::{
-    Postgres, Sqlite, Transaction,
+    Connection as _, Postgres, Sqlite, SqliteConnection, Transaction,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
     },
@@ -327,6 +327,7 @@ impl SqliteDb {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                .before_acquire(|conn, _| Box::pin(async move { Ok(is_whole(conn)) }))
         };
         let act = "open the database";
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
@@ -340,6 +341,14 @@ impl SqliteDb {
         };
         Ok(Self { writer, reader, fuse: Fuses::default() })
     }
+}
+
+/// Whether a connection of the pool can begin a transaction. When the disk is
+/// full SQLite itself rolls back, the driver's own rollback then fails, and the
+/// driver counts a transaction for ever that is none: such a connection is
+/// closed, and another one made.
+pub(in crate::store) fn is_whole(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 impl Tx {

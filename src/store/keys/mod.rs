@@ -192,6 +192,7 @@ impl KeyDb {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(10))
+            .before_acquire(|conn, _| Box::pin(async move { Ok(super::is_whole(conn)) }))
             .connect_with(options)
             .await?;
         migrator(SQLITE_SCHEMA).run(&pool).await?;
