@@ -17,7 +17,7 @@ use super::{
     workshop,
 };
 use crate::{
-    blobs::Blobs,
+    blobs::{Blobs, S3Settings},
     broker::{BrokerSettings, Declare, Names},
     clock::SharedClock,
     config::{self, BlobKind, Config, Role, SecretSource},
@@ -143,24 +143,37 @@ pub fn blobs(config: &Config, entropy: &Entropy) -> anyhow::Result<Blobs> {
                     format!("segments cannot be kept in {}", settings.dir.display())
                 })?)
         }
-        BlobKind::S3 => {
-            let mut builder = object_store::aws::AmazonS3Builder::new()
-                .with_allow_http(settings.allow_http)
-                .with_bucket_name(settings.bucket.clone().unwrap_or_default())
-                .with_region(settings.region.clone().unwrap_or_else(|| "us-east-1".into()));
-            if let Some(endpoint) = &settings.endpoint {
-                builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
-            }
-            if let Some(key) = &settings.access_key {
-                builder = builder.with_access_key_id(key.read()?.expose_secret());
-            }
-            if let Some(key) = &settings.secret_key {
-                builder = builder.with_secret_access_key(key.read()?.expose_secret());
-            }
-            let store = builder.build().context("the S3 settings cannot be used (`blobs`)")?;
-            Ok(Blobs::objects(Arc::new(store), "segments", entropy.clone()))
-        }
+        BlobKind::S3 => Ok(Blobs::s3(&s3(settings)?, entropy.clone())
+            .context("the S3 settings cannot be used (`blobs`)")?),
     }
+}
+
+fn s3(settings: &config::Blobs) -> anyhow::Result<S3Settings> {
+    let keys = match (&settings.access_key, &settings.secret_key) {
+        (Some(id), Some(secret)) => {
+            let id = id.read().context("the access key (`blobs.access_key`)")?;
+            Some((id, secret.read().context("the secret key (`blobs.secret_key`)")?))
+        }
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => anyhow::bail!("name both keys, or neither (`blobs`)"),
+    };
+    let authority = match &settings.tls_ca {
+        Some(file) => {
+            let read = std::fs::read(file);
+            Some(read.with_context(|| format!("reading {} (`blobs.tls_ca`)", file.display()))?)
+        }
+        None => None,
+    };
+    Ok(S3Settings {
+        bucket: settings.bucket.clone().context("name the bucket (`blobs.bucket`)")?,
+        prefix: settings.prefix.clone(),
+        endpoint: settings.endpoint.clone(),
+        region: settings.region.clone().unwrap_or_else(|| "us-east-1".into()),
+        keys,
+        authority,
+        allow_http: settings.allow_http,
+        timeout: settings.timeout.0,
+    })
 }
 
 /// How to reach RabbitMQ.

@@ -16,7 +16,7 @@
 use std::{
     collections::VecDeque,
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, IoSlice, Write},
+    io::{self, IoSlice, Read as _, Write},
     num::NonZero,
     ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
@@ -29,7 +29,10 @@ use chrono::{DateTime, Utc};
 use rustix::fs::{Advice, fadvise};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
-use super::{Appended, BlobError, HEADER, batch_length, file_name, header, places, segment_of};
+use super::{
+    Appended, BlobError, HEADER, MARK, MARK_BYTES_MAX, batch_length, file_name, header, places,
+    segment_of,
+};
 use crate::{domain::ids::SegmentId, entropy::Entropy};
 
 #[derive(Debug)]
@@ -129,6 +132,29 @@ impl Files {
         blocking(move || pen.destroy(segment)).await
     }
 
+    pub(super) async fn mark(&self) -> Result<Option<Vec<u8>>, BlobError> {
+        let path = self.folder.join(MARK);
+        blocking(move || {
+            let mut bytes = Vec::new();
+            let read = |file: File| file.take(MARK_BYTES_MAX).read_to_end(&mut bytes);
+            match File::open(path).and_then(read) {
+                Ok(_) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(BlobError::disk("read the mark of its owner")(error)),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn set_mark(&self, mark: Vec<u8>) -> Result<(), BlobError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || {
+            set_mark(&folder, &mark).map_err(BlobError::disk("write the mark of its owner"))?;
+            sync_folder(&folder)
+        })
+        .await
+    }
+
     pub(super) async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
         let folder = Arc::clone(&self.folder);
         blocking(move || list(&folder).map_err(BlobError::disk("list segments"))).await
@@ -160,6 +186,21 @@ fn list(folder: &Path) -> io::Result<Vec<SegmentId>> {
         segments.extend(entry?.file_name().to_str().and_then(segment_of));
     }
     Ok(segments)
+}
+
+/// Under another name first, so that no half mark is ever seen.
+fn set_mark(folder: &Path, mark: &[u8]) -> io::Result<()> {
+    let fresh = folder.join(format!("{MARK}.{}", std::process::id()));
+    let mut file = OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(mark)?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&fresh, folder.join(MARK));
+    std::fs::remove_file(&fresh)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {

@@ -18,14 +18,21 @@
 
 mod files;
 mod objects;
+mod s3;
 #[cfg(test)]
 mod tests;
+mod trouble;
+mod watch;
 
 use std::{io, ops::Range, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::ObjectStore;
+
+pub use s3::S3Settings;
+pub use trouble::{Code, Trouble};
+pub use watch::{Act, Fares};
 
 use crate::{
     domain::ids::SegmentId,
@@ -82,9 +89,9 @@ pub enum BlobError {
     Objects {
         /// What was being done.
         act: &'static str,
-        /// What the storage said.
+        /// Why not.
         #[source]
-        source: Arc<object_store::Error>,
+        why: Trouble,
     },
     /// There is no such segment: destroyed, or never whole.
     #[error("the segment is gone")]
@@ -123,6 +130,54 @@ impl BlobError {
         }
     }
 
+    /// Whether the store itself does not work now, for this segment and others.
+    fn is_trouble(&self) -> bool {
+        matches!(self, Self::Full | Self::Disk { .. } | Self::Objects { .. })
+    }
+
+    /// Whether bytes that were promised are not there.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Gone | Self::Torn)
+    }
+
+    /// What is wrong, in a few words that never name anything.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Full => "the disk is full",
+            Self::Disk { .. } => "the disk fails",
+            Self::Objects { why, .. } => match why {
+                Trouble::Unreachable | Trouble::Late | Trouble::BrokenOff | Trouble::Busy(_) => {
+                    "the object storage is away"
+                }
+                Trouble::NoBucket
+                | Trouble::Certificate
+                | Trouble::Keys(_)
+                | Trouble::Denied(_)
+                | Trouble::Clock(_)
+                | Trouble::Answered(_)
+                | Trouble::Settings
+                | Trouble::Unknown => "the object storage refuses",
+            },
+            Self::Gone | Self::Torn => "sealed bytes are missing",
+            Self::InUse => "the segment is being written",
+            Self::OutOfRange | Self::Empty => "the request makes no sense",
+            Self::NoEntropy => "there is no randomness",
+            Self::Stopped => "the writer has stopped",
+        }
+    }
+
+    /// The error and its causes, in one line.
+    fn told(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line.push_str(": ");
+            line.push_str(&error.to_string());
+            cause = error.source();
+        }
+        line
+    }
+
     fn disk(act: &'static str) -> impl FnOnce(io::Error) -> Self {
         use io::ErrorKind as Kind;
         move |source| {
@@ -140,7 +195,7 @@ impl BlobError {
     }
 
     fn objects(act: &'static str) -> impl FnOnce(object_store::Error) -> Self {
-        move |source| Self::Objects { act, source: Arc::new(source) }
+        move |source| Self::Objects { act, why: Trouble::of(&source) }
     }
 }
 
@@ -152,7 +207,10 @@ impl From<NoEntropy> for BlobError {
 
 /// Where sealed bytes are kept; clones share one open segment.
 #[derive(Clone, Debug)]
-pub struct Blobs(Kept);
+pub struct Blobs {
+    kept: Kept,
+    watch: Arc<watch::Watch>,
+}
 
 #[derive(Clone, Debug)]
 enum Kept {
@@ -173,12 +231,33 @@ impl Blobs {
         entropy: Entropy,
     ) -> Result<Self, BlobError> {
         let files = files::Files::new(folder.into(), segment_bytes_max, entropy)?;
-        Ok(Self(Kept::Files(Arc::new(files))))
+        Ok(Self::of(Kept::Files(Arc::new(files))))
+    }
+
+    /// Keeps segments as objects of a bucket, one per batch. Nothing is asked
+    /// of the storage yet.
+    pub fn s3(settings: &S3Settings, entropy: Entropy) -> Result<Self, BlobError> {
+        Ok(Self::objects(settings.open()?, &settings.prefix, entropy))
     }
 
     /// Keeps segments as objects under `prefix`, one per batch.
     pub fn objects(store: Arc<dyn ObjectStore>, prefix: &str, entropy: Entropy) -> Self {
-        Self(Kept::Objects(Arc::new(objects::Objects::new(store, prefix, entropy))))
+        Self::of(Kept::Objects(Arc::new(objects::Objects::new(store, prefix, entropy))))
+    }
+
+    fn of(kept: Kept) -> Self {
+        Self { kept, watch: Arc::default() }
+    }
+
+    /// How an act fares, as whoever tried last has found it.
+    pub fn fares(&self, act: Act) -> Fares {
+        self.watch.fares(act)
+    }
+
+    /// To be called at regular times, some seconds apart: trouble that nobody
+    /// has met for six calls is told no more.
+    pub fn look(&self) {
+        self.watch.look();
     }
 
     /// Appends a batch and returns when it is durable. `now` decides the day's
@@ -193,10 +272,12 @@ impl Blobs {
         if batch.is_empty() {
             return Err(BlobError::Empty);
         }
-        match &self.0 {
+        let appended = match &self.kept {
             Kept::Files(files) => files.append(now, batch).await,
             Kept::Objects(objects) => objects.append(now, batch).await,
-        }
+        };
+        self.watch.note(Act::Write, &appended);
+        appended
     }
 
     /// Reads `range` of the piece at `place` (counted from the piece's
@@ -209,31 +290,69 @@ impl Blobs {
         }
         let start = place.offset.saturating_add(range.start);
         let within = start..place.offset.saturating_add(range.end);
-        match &self.0 {
+        let read = match &self.kept {
             Kept::Files(files) => files.read(place.segment, within).await,
             Kept::Objects(objects) => objects.read(place.segment, within).await,
-        }
+        };
+        self.watch.note(Act::Read, &read);
+        read
     }
 
     /// Destroys a segment with all that is in it. Twice is once. The caller
     /// knows that nothing in it is needed, and that none of its batches is
     /// still waiting to be written down.
     pub async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
-        match &self.0 {
+        let destroyed = match &self.kept {
             Kept::Files(files) => files.destroy(segment).await,
             Kept::Objects(objects) => objects.destroy(segment).await,
-        }
+        };
+        self.watch.note(Act::Destroy, &destroyed);
+        destroyed
+    }
+
+    /// The mark that says whose store this is; none where there is none yet.
+    pub async fn mark(&self) -> Result<Option<String>, BlobError> {
+        let bytes = match &self.kept {
+            Kept::Files(files) => files.mark().await,
+            Kept::Objects(objects) => objects.mark().await,
+        };
+        self.watch.note(Act::Read, &bytes);
+        Ok(bytes?.map(|bytes| mark_in(&bytes)))
+    }
+
+    /// Marks a store that has no mark; a mark that is there stays.
+    pub async fn set_mark(&self, mark: &str) -> Result<(), BlobError> {
+        let bytes = format!("{mark}\n").into_bytes();
+        let set = match &self.kept {
+            Kept::Files(files) => files.set_mark(bytes).await,
+            Kept::Objects(objects) => objects.set_mark(bytes).await,
+        };
+        self.watch.note(Act::Write, &set);
+        set
     }
 
     /// Every segment there is, oldest first, those without a row included.
     pub async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
-        let mut segments = match &self.0 {
-            Kept::Files(files) => files.list().await?,
-            Kept::Objects(objects) => objects.list().await?,
+        let listed = match &self.kept {
+            Kept::Files(files) => files.list().await,
+            Kept::Objects(objects) => objects.list().await,
         };
+        self.watch.note(Act::Destroy, &listed);
+        let mut segments = listed?;
         segments.sort_unstable();
         Ok(segments)
     }
+}
+
+/// The name of the mark's file or object.
+const MARK: &str = "office.mark";
+/// A mark is not longer than this.
+const MARK_BYTES_MAX: u64 = 64;
+
+/// What stands in a mark; a mark that is none of ours is another's.
+fn mark_in(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.trim().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 /// The name of a segment's file or object.

@@ -9,9 +9,12 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
 
-use super::{Appended, BlobError, HEADER, file_name, header, places, segment_of};
+use super::{
+    Appended, BlobError, HEADER, MARK, MARK_BYTES_MAX, file_name, header, places, segment_of,
+    trouble,
+};
 use crate::{domain::ids::SegmentId, entropy::Entropy};
 
 pub(super) struct Objects {
@@ -58,15 +61,43 @@ impl Objects {
             Ok(bytes) if super::length(&bytes) == wanted => Ok(bytes),
             // Storage cuts a range at the end of the object.
             Ok(_) => Err(BlobError::Torn),
-            Err(object_store::Error::NotFound { .. }) => Err(BlobError::Gone),
+            Err(error) if is_missing(&error) => Err(BlobError::Gone),
+            Err(error) if trouble::is_range(&error) => Err(BlobError::Torn),
             Err(error) => Err(BlobError::objects("read a segment")(error)),
         }
     }
 
     pub(super) async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
         match self.store.delete(&self.path(segment)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(BlobError::objects("delete a segment")(error)),
+        }
+    }
+
+    fn mark_path(&self) -> Path {
+        self.prefix.clone().join(MARK)
+    }
+
+    pub(super) async fn mark(&self) -> Result<Option<Vec<u8>>, BlobError> {
+        match self.store.get_range(&self.mark_path(), 0..MARK_BYTES_MAX).await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(BlobError::objects("read the mark of its owner")(error)),
+        }
+    }
+
+    pub(super) async fn set_mark(&self, mark: Vec<u8>) -> Result<(), BlobError> {
+        let act = "write the mark of its owner";
+        let (path, mark) = (self.mark_path(), PutPayload::from(mark));
+        match self.store.put_opts(&path, mark.clone(), PutMode::Create.into()).await {
+            Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(()),
+            // A storage that knows no conditions: two offices that mark it in
+            // the same moment find out at their next look.
+            Err(error) if trouble::is_unknown_there(&error) => {
+                self.store.put(&path, mark).await.map(drop).map_err(BlobError::objects(act))
+            }
+            Err(error) => Err(BlobError::objects(act)(error)),
         }
     }
 
@@ -78,6 +109,12 @@ impl Objects {
             .await
             .map_err(BlobError::objects("list segments"))
     }
+}
+
+/// Whether there is no such object; a bucket that is not there is a failure,
+/// and says nothing about its objects.
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && !trouble::is_bucket(error)
 }
 
 impl std::fmt::Debug for Objects {

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::Path, time::Duration};
 
-use super::{BlobKind, Config, MailTls, SecretSource, Span, Tenant};
+use super::{BlobKind, Blobs, Config, MailTls, SecretSource, Span, Tenant};
 
 /// One thing that is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,14 +141,44 @@ fn storage(config: &Config, found: &mut Findings) {
     found.secret("keys.master_next", config.keys.master_next.as_ref());
     found.within("database.max_connections", &config.database.max_connections, &2, &200);
     found.span("database.statement_timeout", config.database.statement_timeout, 1, 600);
-    let blobs = &config.blobs;
+    blobs(&config.blobs, found);
+}
+
+fn blobs(blobs: &Blobs, found: &mut Findings) {
     found.within("blobs.segment_bytes_max", &blobs.segment_bytes_max, &(1 << 20), &(1 << 36));
+    found.span("blobs.timeout", blobs.timeout, 1, 300);
     found.secret("blobs.access_key", blobs.access_key.as_ref());
     found.secret("blobs.secret_key", blobs.secret_key.as_ref());
+    if blobs.kind == BlobKind::Files {
+        return;
+    }
+    found.note(blobs.bucket.is_none(), "blobs.bucket", "name the bucket");
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && !part.bytes().all(|byte| byte == b'.')
+    };
     found.note(
-        blobs.kind == BlobKind::S3 && blobs.bucket.is_none(),
-        "blobs.bucket",
-        "name the bucket",
+        blobs.prefix.len() > 100 || !blobs.prefix.split('/').all(part),
+        "blobs.prefix",
+        "1 to 100 letters, digits, `-`, `_`, `.`, with `/` between folders",
+    );
+    found.note(
+        blobs.access_key.is_some() != blobs.secret_key.is_some(),
+        "blobs.access_key",
+        "name both keys, or neither where the machine's role is to be asked",
+    );
+    let Some(endpoint) = &blobs.endpoint else { return };
+    let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+    let sound = host.is_some_and(|host| {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#".contains(&byte);
+        !host.is_empty() && host.bytes().all(plain)
+    });
+    found.note(!sound, "blobs.endpoint", "write https://HOST or https://HOST:PORT");
+    found.note(
+        endpoint.starts_with("http://") && !blobs.allow_http,
+        "blobs.endpoint",
+        "speak https://, or set allow_http where the storage is on this machine",
     );
 }
 

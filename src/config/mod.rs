@@ -178,17 +178,27 @@ pub struct Blobs {
     /// A segment is closed when it has grown to this many bytes
     /// (1048576 to 68719476736).
     pub segment_bytes_max: u64,
-    /// `s3`: the bucket.
+    /// `s3`: the bucket. It keeps no versions of its objects.
     pub bucket: Option<String>,
-    /// `s3`: the endpoint, where it is not AWS.
+    /// `s3`: the folder of our objects within the bucket. No two offices share one.
+    pub prefix: String,
+    /// `s3`: the endpoint, where it is not AWS: `https://host`, and a port.
     pub endpoint: Option<String>,
-    /// `s3`: the region.
+    /// `s3`: the region; `us-east-1` where none is given.
     pub region: Option<String>,
-    /// `s3`: the access key id.
+    /// `s3`: the access key id. Without the two keys the machine's role (EC2's
+    /// instance metadata) is asked.
     pub access_key: Option<SecretSource>,
     /// `s3`: the secret access key.
     pub secret_key: Option<SecretSource>,
-    /// `s3`: plain HTTP is allowed (a test server on this machine).
+    /// `s3`: a request that takes longer is given up. It is made again three times at
+    /// most, and not begun again after this time; then whoever waits is told, and the
+    /// job is tried again later (1s to 5min).
+    pub timeout: Span,
+    /// `s3`: the authority of the storage's certificate, in PEM, and the only one
+    /// that is trusted; where it is absent, the platform's are.
+    pub tls_ca: Option<PathBuf>,
+    /// `s3`: plain HTTP is allowed (a server on this machine or its inner network).
     pub allow_http: bool,
 }
 
@@ -548,10 +558,13 @@ impl Default for Blobs {
             shared: false,
             segment_bytes_max: 1 << 30,
             bucket: None,
+            prefix: "segments".into(),
             endpoint: None,
             region: None,
             access_key: None,
             secret_key: None,
+            timeout: Span(Duration::from_secs(30)),
+            tls_ca: None,
             allow_http: false,
         }
     }

@@ -1,4 +1,5 @@
-//! The same claims for files and for objects, and the file's own.
+//! The same claims for files, for objects in memory and for objects on a server
+//! that speaks S3; and each kind's own.
 #![expect(clippy::arithmetic_side_effects, reason = "test lengths are small")]
 
 use std::{
@@ -12,6 +13,11 @@ use futures::future::join_all;
 use object_store::{ObjectStoreExt, memory::InMemory};
 
 use super::*;
+
+mod s3;
+#[path = "../../../tests/services/s3.rs"]
+mod server;
+mod watch;
 
 fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_348_800, 0).unwrap()
@@ -120,8 +126,16 @@ async fn an_empty_batch_is_refused(blobs: Blobs) {
     assert!(blobs.list().await.unwrap().is_empty(), "and no segment for it");
 }
 
+async fn a_mark_is_set_once_and_is_no_segment(blobs: Blobs) {
+    assert_eq!(blobs.mark().await.unwrap(), None, "nobody's yet");
+    blobs.set_mark("0a1b2c").await.unwrap();
+    blobs.set_mark("ffffff").await.unwrap();
+    assert_eq!(blobs.mark().await.unwrap().as_deref(), Some("0a1b2c"), "the first stays");
+    assert!(blobs.list().await.unwrap().is_empty(), "it is no segment");
+}
+
 /// Makes a test of each claim for each kind of storage.
-macro_rules! on_both {
+macro_rules! on_each {
     ($($claim:ident)*) => {
         mod in_files {
             $(#[tokio::test]
@@ -136,15 +150,23 @@ macro_rules! on_both {
                 super::$claim(super::objects()).await;
             })*
         }
+        mod in_s3 {
+            $(#[tokio::test]
+            async fn $claim() {
+                let Some(server) = super::server::OwnS3::start() else { return };
+                super::$claim(super::s3::blobs(&server)).await;
+            })*
+        }
     };
 }
 
-on_both! {
+on_each! {
     pieces_come_back_whole_and_in_ranges
     ranges_outside_a_place_are_refused
     what_is_destroyed_is_gone_and_twice_is_once
     concurrent_appends_never_overlap
     an_empty_batch_is_refused
+    a_mark_is_set_once_and_is_no_segment
 }
 
 #[tokio::test]
@@ -229,7 +251,7 @@ async fn a_failed_write_promises_nothing_and_spoils_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = files(folder.path(), 1 << 20);
     let before = blobs.append(noon(), vec![piece(1, 100)]).await.unwrap();
-    let Kept::Files(files) = &blobs.0 else { panic!("these are files") };
+    let Kept::Files(files) = &blobs.kept else { panic!("these are files") };
     // From here on the open file refuses to be written.
     let deaf = File::open(path(folder.path(), before.segment)).unwrap();
     files.pen.lock().await.open.as_mut().unwrap().file = deaf;
