@@ -128,6 +128,7 @@ fn add(all: &mut Done, done: Done) {
         (&mut all.never_dispatched, done.never_dispatched),
         (&mut all.uploads, done.uploads),
         (&mut all.segments, done.segments),
+        (&mut all.orphans, done.orphans),
         (&mut all.months, done.months),
     ];
     for (sum, more) in pairs {
@@ -147,6 +148,7 @@ fn tell(done: &Done, as_json: bool) {
         ("never_dispatched", done.never_dispatched),
         ("uploads", done.uploads),
         ("segments", done.segments),
+        ("orphans", done.orphans),
         ("months", done.months),
         ("doubtful", done.doubtful),
     ];

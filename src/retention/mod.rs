@@ -28,7 +28,7 @@ use crate::{
     clock::SharedClock,
     crypto::CryptoError,
     domain::{ids::TenantId, job::Channel},
-    entropy::Entropy,
+    entropy::{Entropy, NoEntropy},
     store::{
         Db, StoreError,
         keyring::{KeyError, KeyRing, Service},
@@ -43,12 +43,14 @@ mod judge;
 mod others;
 mod remains;
 mod rows;
+mod segments;
 mod uploads;
 mod watch;
 pub mod witness;
 
 pub use explain::{Explanation, Plan, PlannedDay};
 pub use judge::{Doubt, TenantRules};
+pub use segments::{Compared, Whose, compare, whose};
 pub use witness::{Believer, DbWitness, Witness};
 
 /// Everything retention needs.
@@ -152,6 +154,8 @@ pub struct Done {
     pub uploads: usize,
     /// Segments destroyed.
     pub segments: usize,
+    /// Segments destroyed that no delivery knew.
+    pub orphans: usize,
     /// Month partitions dropped.
     pub months: usize,
     /// Deliveries that a person has to look at; not counted as work.
@@ -180,6 +184,9 @@ pub enum RetentionError {
     /// A note of ours on the books is not what we write.
     #[error("a note of retention on the books cannot be read")]
     Note,
+    /// There was no randomness for the mark of the store.
+    #[error("retention has no randomness")]
+    Entropy(#[from] NoEntropy),
 }
 
 /// One day key: everything a tenant's service has due on one day.
@@ -220,9 +227,11 @@ impl Retention {
         self.purge_rows(now, &mut settled, &mut done).await?;
         self.purge_too_old(now, &mut done).await?;
         self.end_uploads(now, &mut done).await?;
-        self.destroy_segments(now, &mut done).await?;
         self.destroy_mail_keys(now, &mut done).await?;
         self.destroy_other_keys(now, &mut done).await?;
+        // Bytes after every key: their store may be away.
+        self.finish_orphans(now, &mut done).await?;
+        self.destroy_segments(now, &mut done).await?;
         self.make_rounds(now, &mut done).await?;
         let idle = done == Done { doubtful: done.doubtful, ..Done::default() };
         Ok(if idle { Tick::Idle } else { Tick::Worked(done) })

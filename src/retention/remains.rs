@@ -33,11 +33,12 @@ const HOURS: &str = "retention/hours";
 pub(super) struct Rounds {
     last: Option<DateTime<Utc>>,
     keys_cursor: Vec<u8>,
+    /// Segments that were missing at the last round.
+    pub(super) missing: Option<HashSet<SegmentId>>,
+    /// Whether the store was another's at the last round.
+    pub(super) foreign: bool,
 }
 
-/// A segment is appended to on its own day only. One without a row that is
-/// older than two days can get neither bytes nor a row any more.
-const ORPHAN_AGE: TimeDelta = TimeDelta::hours(49);
 /// How long after one round the next one is made.
 const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
 
@@ -68,9 +69,9 @@ impl Retention {
         Ok(())
     }
 
-    /// Once an hour: closes segments that nobody appends to any more, destroys
-    /// those that no row knows, drops months in which everything is purged,
-    /// and forgets the keys of jobs that left the books long ago.
+    /// Once an hour: closes segments that nobody appends to any more, drops
+    /// months in which everything is purged, forgets the keys of jobs that left
+    /// the books long ago, and compares the store with the books.
     pub(super) async fn make_rounds(
         &self,
         now: DateTime<Utc>,
@@ -83,19 +84,26 @@ impl Retention {
         let known = retention::known_segments(&mut tx, None).await?;
         drop(tx);
         self.close_left_behind(&known, now).await?;
-        self.destroy_orphans(&known.iter().map(|row| row.id).collect(), now, done).await?;
         self.drop_months(now, done).await?;
-        self.forget_keys(now).await
+        self.forget_keys(now).await?;
+        // Last, because the store may be away.
+        self.compare_segments(now, done).await
     }
 
     fn is_time_for_rounds(&self, now: DateTime<Utc>) -> bool {
-        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = rounds.last.map(|last| now.signed_duration_since(last));
-        let due = since.is_none_or(|since| since >= BETWEEN_ROUNDS || since < TimeDelta::zero());
-        if due {
-            rounds.last = Some(now);
-        }
-        due
+        self.with_rounds(|rounds| {
+            let since = rounds.last.map(|last| now.signed_duration_since(last));
+            let due =
+                since.is_none_or(|since| since >= BETWEEN_ROUNDS || since < TimeDelta::zero());
+            if due {
+                rounds.last = Some(now);
+            }
+            due
+        })
+    }
+
+    pub(super) fn with_rounds<T>(&self, act: impl FnOnce(&mut Rounds) -> T) -> T {
+        act(&mut self.rounds.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A process appends to its newest segment only; the older ones of the
@@ -125,31 +133,14 @@ impl Retention {
         Ok(())
     }
 
-    /// Destroys segments that no row knows: written, but never committed.
-    async fn destroy_orphans(
-        &self,
-        known: &HashSet<SegmentId>,
-        now: DateTime<Utc>,
-        done: &mut Done,
-    ) -> Result<(), RetentionError> {
-        let orphans = self.blobs.list().await?.into_iter().filter(|id| !known.contains(id));
-        let age = self.settings.segment_grace.max(ORPHAN_AGE);
-        for segment in orphans.filter(|id| is_older(*id, age, now)).take(PORTION) {
-            let gone = self.destroy_bytes(segment).await?;
-            done.segments = done.segments.saturating_add(usize::from(gone));
-        }
-        Ok(())
-    }
-
     /// Takes one step through the keys of jobs.
     async fn forget_keys(&self, now: DateTime<Utc>) -> Result<(), RetentionError> {
         let Some(before) = now.checked_sub_signed(self.settings.dedupe_kept) else { return Ok(()) };
-        let rounds = || self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut cursor = rounds().keys_cursor.clone();
+        let mut cursor = self.with_rounds(|rounds| rounds.keys_cursor.clone());
         let mut tx = self.db.begin().await?;
         retention::forget_keys(&mut tx, before, &mut cursor, KEYS_STEP).await?;
         tx.commit().await?;
-        rounds().keys_cursor = cursor;
+        self.with_rounds(|rounds| rounds.keys_cursor = cursor);
         Ok(())
     }
 
@@ -233,7 +224,7 @@ impl Retention {
         Ok(())
     }
 
-    fn of_office(
+    pub(super) fn of_office(
         &self,
         kind: Kind,
         at: DateTime<Utc>,
@@ -254,7 +245,7 @@ impl Retention {
 }
 
 /// Whether a segment was named longer than `age` ago; its id carries the time.
-fn is_older(segment: SegmentId, age: TimeDelta, now: DateTime<Utc>) -> bool {
+pub(super) fn is_older(segment: SegmentId, age: TimeDelta, now: DateTime<Utc>) -> bool {
     let stamp = segment.0.get_timestamp().map(|stamp| stamp.to_unix());
     let Some((seconds, nanos)) = stamp else { return false };
     let opened = i64::try_from(seconds).ok().and_then(|s| DateTime::from_timestamp(s, nanos));

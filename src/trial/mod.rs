@@ -3,6 +3,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "tests count small things")]
 
+mod segments;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -129,7 +129,7 @@ words! {
         KeyDestroyed "key_destroyed"
         /// A key was replaced by another, or began to be.
         KeyRotated "key_rotated"
-        /// A segment of sealed bytes was destroyed.
+        /// A segment of sealed bytes was destroyed; the fact `orphan` says that no delivery knew it.
         SegmentDestroyed "segment_destroyed"
         /// A job grew too old to be sent and was purged unsent.
         NeverDispatched "never_dispatched"

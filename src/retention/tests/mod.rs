@@ -4,6 +4,7 @@
 mod exact;
 mod others;
 mod remains;
+mod segments;
 mod words;
 
 use chrono_tz::Tz;
@@ -86,6 +87,7 @@ async fn run(retention: &Retention) -> Done {
                 sum.purged += done.purged;
                 sum.never_dispatched += done.never_dispatched;
                 sum.segments += done.segments;
+                sum.orphans += done.orphans;
                 sum.months += done.months;
                 sum.doubtful = sum.doubtful.max(done.doubtful);
             }

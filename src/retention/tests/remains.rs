@@ -1,4 +1,4 @@
-//! What goes after the documents: mail keys, segments, orphans, months.
+//! What goes after the documents: mail keys, segments, months.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,6 @@ use crate::{
 on_both! { "2026-01-31T03:00:00Z" =>
     a_mail_key_lives_until_its_last_mail_is_settled
     a_segment_goes_with_its_last_document
-    bytes_that_nobody_knows_are_destroyed_when_they_are_old
     a_cancelled_job_dies_with_its_first_possible_day
     a_spent_month_leaves_the_books
 }
@@ -63,22 +62,6 @@ async fn a_segment_goes_with_its_last_document(office: Office) {
     assert_eq!(done.segments, 1, "{done:?}");
     assert!(office.blobs.list().await.unwrap().is_empty(), "no bytes are left");
     assert_eq!(office.logged(Kind::SegmentDestroyed).await.len(), 1, "on record");
-}
-
-async fn bytes_that_nobody_knows_are_destroyed_when_they_are_old(office: Office) {
-    // Written, but the commit never came.
-    office.blobs.append(office.now(), vec![b"sealed".to_vec()]).await.unwrap();
-    let order = office.mail("tokyo", Tz::Asia__Tokyo);
-    office.wait(TimeDelta::hours(20)).await;
-    run(&retention(&office)).await;
-    assert_eq!(office.blobs.list().await.unwrap().len(), 1, "its commit may still be coming");
-    office.wait(TimeDelta::days(2)).await;
-    let id = office.accept(&order).await;
-    office.seal(&order, id, Next::SendNow).await;
-    run(&retention(&office)).await;
-    assert_eq!(office.blobs.list().await.unwrap().len(), 1, "the orphan is gone");
-    let row = office.job(id).await;
-    assert!(office.document(&row).await.is_some(), "the known one stands");
 }
 
 async fn a_cancelled_job_dies_with_its_first_possible_day(office: Office) {
