@@ -1,4 +1,4 @@
-//! Looks at the books now and then, for `/metrics`.
+//! Looks at the books and the store of sealed bytes now and then, for `/metrics`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +23,9 @@ impl Gauges {
 
     async fn look(&self) -> anyhow::Result<Tick> {
         let office = &self.office;
+        // First, because it asks nobody.
+        office.blobs.look();
+        office.metrics.segments.fares(&office.blobs);
         let now = office.clock.now();
         let mut tx = office.db.read().await?;
         let depth = work::depth(&mut tx, now).await?;

@@ -19,6 +19,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::segment_metrics::SegmentMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
     stage: &'static str,
@@ -88,6 +90,8 @@ pub struct Metrics {
     mails_ambiguous: Counter,
     leases_recovered: Counter,
     http_answers: Family<RouteLabel, Counter>,
+    /// The store of sealed bytes.
+    pub segments: SegmentMetrics,
 }
 
 /// From a millisecond to about a quarter of an hour, doubling.
@@ -129,6 +133,7 @@ impl Metrics {
             mails_ambiguous: Counter::default(),
             leases_recovered: Counter::default(),
             http_answers: Family::default(),
+            segments: SegmentMetrics::default(),
         };
         metrics.registered()
     }
@@ -174,6 +179,7 @@ impl Metrics {
         book.register("leases_recovered", help, self.leases_recovered.clone());
         let help = "HTTP answers by route and status";
         book.register("http_answers", help, self.http_answers.clone());
+        self.segments.register(book);
         self
     }
 
@@ -327,6 +333,8 @@ mod tests {
         metrics.outbox_depth(5);
         metrics.link_guessed();
         metrics.http("/d", 404);
+        metrics.segments.missing(2);
+        metrics.segments.orphans(3);
         let text = metrics.text();
         for line in [
             "kakitome_work_rows{state=\"ready\"} 3",
@@ -350,6 +358,8 @@ mod tests {
             "kakitome_broker_blocked 1",
             "kakitome_outbox_rows 5",
             "kakitome_link_guesses_total 1",
+            "kakitome_segments_missing 2",
+            "kakitome_segments_orphans_total 3",
             "kakitome_http_answers_total{route=\"/d\",status=\"404\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -23,6 +23,7 @@ pub mod pdf_child;
 pub mod post;
 pub mod queue;
 pub mod run;
+pub mod segment_metrics;
 pub mod steps;
 pub mod uploads;
 pub mod web;

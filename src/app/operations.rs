@@ -2,7 +2,8 @@
 //!
 //! Alive means that the process answers; it never asks anybody else, so that
 //! no orchestrator kills a worker because a database is away. Ready means that
-//! every part this process needs answers now. Reasons are words of ours, never
+//! every part this process needs answers now; a part that is only told, such as
+//! a disk that is full, has its line and changes nothing else. Reasons are words of ours, never
 //! an error's text, which could hold an address or a password.
 //!
 //! This listener belongs on an inner address; it has no login.
@@ -29,9 +30,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// What a check answers: well, or a word saying why not.
 pub type Checked = Result<(), &'static str>;
 
-/// One part that this process needs.
+/// One part of this process.
 pub struct Check {
     name: &'static str,
+    needed: bool,
     ask: Box<dyn Fn() -> BoxFuture<'static, Checked> + Send + Sync>,
 }
 
@@ -41,7 +43,16 @@ impl Check {
         name: &'static str,
         ask: impl Fn() -> BoxFuture<'static, Checked> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, ask: Box::new(ask) }
+        Self { name, needed: true, ask: Box::new(ask) }
+    }
+
+    /// A check that is told, but without which the process stays ready: what
+    /// does not work is waited for, and sending nobody here would not help.
+    pub fn told(
+        name: &'static str,
+        ask: impl Fn() -> BoxFuture<'static, Checked> + Send + Sync + 'static,
+    ) -> Self {
+        Self { needed: false, ..Self::new(name, ask) }
     }
 
     async fn run(&self, limit: Duration) -> Finding {
@@ -88,7 +99,11 @@ pub fn router(metrics: Arc<Metrics>, checks: Vec<Check>) -> Router {
 
 async fn readiness(State(operations): State<Arc<Operations>>) -> Response {
     let checks = join_all(operations.checks.iter().map(|check| check.run(CHECK_MAX))).await;
-    let ready = checks.iter().all(|finding| finding.ready);
+    let ready = operations
+        .checks
+        .iter()
+        .zip(&checks)
+        .all(|(check, finding)| finding.ready || !check.needed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(Readiness { ready, checks }))
         .into_response()

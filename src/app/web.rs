@@ -20,7 +20,7 @@ use super::{
     worker::{Loops, Service, Tick},
 };
 use crate::{
-    api,
+    api, blobs,
     config::{Config, Tenant},
     domain::{calendar::retention::RetentionClock, ids::TenantId},
     gateway::{self, Gateway, GatewaySettings, TenantDisplay},
@@ -199,10 +199,15 @@ pub fn retention_services(office: &Arc<Office>) -> Vec<Box<dyn Service>> {
     vec![Step::boxed("retention", pause, move || {
         let (retention, metrics) = (Arc::clone(&retention), Arc::clone(&metrics));
         Box::pin(async move {
-            let tick = retention.tick().await?;
+            let tick = retention.tick().await;
+            if let Some(missing) = retention.missing_segments() {
+                metrics.segments.missing(missing);
+            }
+            let tick = tick?;
             metrics.purge_held(matches!(tick, retention::Tick::Held { .. }));
             Ok(match tick {
                 retention::Tick::Worked(done) => {
+                    metrics.segments.orphans(done.orphans);
                     tracing::info!(?done, "what was due is destroyed");
                     Tick::Worked(1)
                 }
@@ -239,7 +244,19 @@ pub fn readiness(office: &Arc<Office>) -> Vec<Check> {
             let holds = lease.lease.holds();
             Box::pin(async move { if holds { Ok(()) } else { Err("the heartbeat is late") } })
         }),
+        segments("segments-write", blobs::Act::Write, office),
+        segments("segments-read", blobs::Act::Read, office),
     ]
+}
+
+/// A full disk or a storage that is away: jobs wait on the books, recipients
+/// are asked to come back. It says so, and stays ready for the rest.
+fn segments(name: &'static str, act: blobs::Act, office: &Arc<Office>) -> Check {
+    let office = Arc::clone(office);
+    Check::told(name, move || {
+        let trouble = office.blobs.fares(act).trouble;
+        Box::pin(async move { trouble.map_or(Ok(()), Err) })
+    })
 }
 
 /// The office as the recipients' pages see it.

@@ -11,7 +11,12 @@
 //! is empty or the time is up, everything stops (`closed`) and what is left is
 //! given back. Being shut down is not an attempt.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -135,8 +140,42 @@ pub async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
+/// The same fault is told again after this time.
+const TOLD_AGAIN: Duration = Duration::from_mins(5);
+
+/// Tells faults, the same one not more often than is bearable: a disk that is
+/// full fails every tick in the same words.
+#[derive(Debug, Default)]
+struct Grumble {
+    told: Option<(String, Instant)>,
+    since: u64,
+}
+
+impl Grumble {
+    fn about(&mut self, step: &'static str, fault: &anyhow::Error) {
+        let words = format!("{fault:#}");
+        if let Some(unsaid) = self.is_news(&words, Instant::now()) {
+            tracing::warn!(step, unsaid, "a step failed and is tried again: {words}");
+        }
+    }
+
+    /// Whether this is to be told, and how many faults were not told before.
+    fn is_news(&mut self, words: &str, now: Instant) -> Option<u64> {
+        let known = |(told, at): &(String, Instant)| {
+            told == words && now.saturating_duration_since(*at) < TOLD_AGAIN
+        };
+        if self.told.as_ref().is_some_and(known) {
+            self.since = self.since.saturating_add(1);
+            return None;
+        }
+        self.told = Some((words.to_owned(), now));
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
 async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
     let mut backoff = BACKOFF_MIN;
+    let mut grumble = Grumble::default();
     while !stop.is_cancelled() {
         match service.tick().await {
             Ok(Tick::Worked(_)) => {
@@ -162,10 +201,7 @@ async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
                 }
             }
             Err(fault) => {
-                tracing::warn!(
-                    step = service.name(),
-                    "a step failed and is tried again: {fault:#}"
-                );
+                grumble.about(service.name(), &fault);
                 tokio::select! {
                     () = wait(backoff) => {}
                     () = stop.cancelled() => {}
@@ -175,4 +211,23 @@ async fn work(mut service: Box<dyn Service>, stop: CancellationToken) {
         }
     }
     service.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_fault_is_told_now_and_then() {
+        let (mut grumble, start) = (Grumble::default(), Instant::now());
+        assert_eq!(grumble.is_news("the disk is full", start), Some(0), "at once");
+        for _ in 0..3 {
+            assert_eq!(grumble.is_news("the disk is full", start), None, "not at every tick");
+        }
+        assert_eq!(grumble.is_news("the books are away", start), Some(3), "another one is");
+        assert_eq!(grumble.is_news("the disk is full", start), Some(0), "and the first again");
+        let later = start.checked_add(TOLD_AGAIN).unwrap();
+        assert_eq!(grumble.is_news("the disk is full", start), None, "known");
+        assert_eq!(grumble.is_news("the disk is full", later), Some(1), "it still is full");
+    }
 }

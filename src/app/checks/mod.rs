@@ -10,6 +10,7 @@
 
 mod offline;
 mod online;
+mod segments;
 
 use std::path::PathBuf;
 

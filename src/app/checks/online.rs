@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::{Finding, State, sqlite_file};
+use super::{Finding, State, segments, sqlite_file};
 use crate::{
     app::{Chain, build},
     broker::{self, BrokerError},
@@ -20,9 +20,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Clocks further apart than this are worth a word.
 const DRIFT_NOTED: TimeDelta = TimeDelta::seconds(2);
-/// What is written to the store of sealed bytes, and removed again.
-const PROBE: &[u8] = b"kakitome check";
-
 /// Asks the two stores without which no office opens.
 pub(super) async fn stores(
     config: &Config,
@@ -41,7 +38,7 @@ pub async fn online(config: &Config, clock: &SharedClock, entropy: &Entropy) -> 
     let parts = tokio::join!(
         in_time("database.url", database(config, clock)),
         in_time("keys.url", keys(config, clock, entropy)),
-        in_time("blobs", blobs(config, clock, entropy)),
+        in_time("blobs", segments::look(config, clock, entropy)),
         in_time("broker", brokers(config)),
         in_time("mail", relay(config)),
     );
@@ -174,30 +171,6 @@ async fn keys(config: &Config, clock: &SharedClock, entropy: &Entropy) -> Vec<Fi
     };
     ring.close().await;
     vec![finding]
-}
-
-async fn blobs(config: &Config, clock: &SharedClock, entropy: &Entropy) -> Vec<Finding> {
-    let area = match config.blobs.kind {
-        BlobKind::Files => "blobs.dir",
-        BlobKind::S3 => "blobs.bucket",
-    };
-    let tried = async {
-        let blobs = build::blobs(config, entropy)?;
-        let kept = blobs.append(clock.now(), vec![PROBE.to_vec()]).await?;
-        let place = kept.places.first().copied();
-        let read = match place {
-            Some(place) => blobs.read(&place, 0..place.len).await,
-            None => Ok(bytes::Bytes::new()),
-        };
-        blobs.destroy(kept.segment).await?;
-        anyhow::ensure!(read? == PROBE, "what was written came back changed");
-        Ok(())
-    };
-    vec![match tried.await {
-        Ok(()) => Finding::well(area, "written, read and removed a few bytes"),
-        Err(error) => Finding::new(area, State::Away, format!("{error:#}"))
-            .remedy("is there room, and may the office write, read and delete there?"),
-    }]
 }
 
 async fn brokers(config: &Config) -> Vec<Finding> {
