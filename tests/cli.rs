@@ -7,8 +7,12 @@ mod desk;
 mod keys;
 #[path = "cli/office.rs"]
 mod office;
+#[path = "services/s3.rs"]
+mod s3;
 #[path = "cli/sending.rs"]
 mod sending;
+#[path = "cli/storage.rs"]
+mod storage;
 #[path = "cli/templates.rs"]
 mod templates;
 

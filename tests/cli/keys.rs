@@ -66,7 +66,7 @@ fn link_of(mail: &[u8]) -> String {
 }
 
 /// Asks the gateway; gives status, head and body.
-fn ask(port: u16, request: &str) -> (u16, String, Vec<u8>) {
+pub(super) fn ask(port: u16, request: &str) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -78,16 +78,28 @@ fn ask(port: u16, request: &str) -> (u16, String, Vec<u8>) {
     (status, head, bytes[end + 4..].to_vec())
 }
 
-fn get(port: u16, path: &str) -> (u16, String, Vec<u8>) {
+pub(super) fn get(port: u16, path: &str) -> (u16, String, Vec<u8>) {
     ask(port, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\n\r\n"))
 }
 
 /// Opens a link as a person does; gives the status of the last answer and
 /// whether it was a PDF.
 fn open(port: u16, link: &str) -> (u16, bool) {
+    match viewer(port, link) {
+        Ok(place) => {
+            let (status, _, file) = get(port, &format!("{place}/file"));
+            (status, file.starts_with(b"%PDF-"))
+        }
+        Err(status) => (status, false),
+    }
+}
+
+/// Opens a link; gives its viewer's path, or the status of the page that says
+/// why not.
+pub(super) fn viewer(port: u16, link: &str) -> Result<String, u16> {
     let (status, _, page) = get(port, link);
     if status != 200 {
-        return (status, false);
+        return Err(status);
     }
     let page = String::from_utf8(page).unwrap();
     let field = |name: &str| {
@@ -106,21 +118,24 @@ fn open(port: u16, link: &str) -> (u16, bool) {
     );
     assert_eq!(status, 303, "the form opens: {head}");
     let place = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
-    let place = place.split('?').next().unwrap();
-    let (status, _, file) = get(port, &format!("{place}/file"));
-    (status, file.starts_with(b"%PDF-"))
+    Ok(place.split('?').next().unwrap().to_owned())
 }
 
 /// An office that sends real mail to a relay of ours.
-struct Sending {
-    place: Place,
-    gateway: u16,
-    operations: u16,
-    mails: Receiver<Vec<u8>>,
+pub(super) struct Sending {
+    pub(super) place: Place,
+    pub(super) gateway: u16,
+    pub(super) operations: u16,
+    pub(super) mails: Receiver<Vec<u8>>,
 }
 
 impl Sending {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with another configuration.
+    pub(super) fn with(change: impl FnOnce(&Self)) -> Self {
         let [gateway, api, operations] = free_ports();
         let (port, mails) = relay();
         let place = Place::new(&format!(
@@ -129,25 +144,26 @@ impl Sending {
         ));
         let this = Self { place, gateway, operations, mails };
         this.edit("test_mode = true", "test_mode = false");
+        change(&this);
         this.place.run(&["keys", "init"]).ends(0);
         this.place.run(&["migrate"]).ends(0);
         this
     }
 
     /// Changes the configuration.
-    fn edit(&self, from: &str, to: &str) {
+    pub(super) fn edit(&self, from: &str, to: &str) {
         let file = self.place.path("kakitome.toml");
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains(from), "{from} is in the configuration");
         fs::write(&file, text.replacen(from, to, 1)).unwrap();
     }
 
-    fn serve(&self) -> Served {
+    pub(super) fn serve(&self) -> Served {
         serve(&self.place, self.operations)
     }
 
     /// Sends a document; gives its job and its link.
-    fn send(&self, key: &str) -> (String, String) {
+    pub(super) fn send(&self, key: &str) -> (String, String) {
         let text = fs::read_to_string(example("minimal.json")).unwrap();
         let file = self.place.path("job.json");
         fs::write(&file, text.replacen("\"key\": \"1\"", &format!("\"key\": \"{key}\""), 1))
@@ -161,7 +177,7 @@ impl Sending {
     }
 
     /// How often the log of a tenant, or of the office (`-`), says this.
-    fn told(&self, tenant: &str, kind: &str) -> usize {
+    pub(super) fn told(&self, tenant: &str, kind: &str) -> usize {
         let tenant = format!("--tenant={tenant}");
         self.place
             .run(&["audit", "search", &tenant, "--kind", kind, "--json"])

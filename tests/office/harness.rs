@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) catcher: Catcher,
     pub(crate) config: Config,
     pub(crate) jobs: Mutex<Vec<JobId>>,
+    /// Folders of others in which our bytes lie, to be inspected as well.
+    pub(crate) elsewhere: Vec<PathBuf>,
     stop: CancellationToken,
 }
 
@@ -173,7 +175,8 @@ impl World {
         MasterKey::create_file(&dir.path().join("master.key"), &Entropy::from_os().unwrap())
             .unwrap();
         build::database(&config, None).await.unwrap().migrate().await.unwrap();
-        Self { books, dir, clock, catcher, config, jobs: Mutex::default(), stop }
+        let (jobs, elsewhere) = (Mutex::default(), Vec::new());
+        Self { books, dir, clock, catcher, config, jobs, elsewhere, stop }
     }
 
     fn pdf_limits(&self) -> PdfLimits {
@@ -341,6 +344,21 @@ impl TestOffice<'_> {
         panic!("the office does not come to rest");
     }
 
+    /// Runs every step some times, whatever fails, with time between; tells
+    /// what failed.
+    pub(crate) async fn struggle(&mut self, rounds: usize) -> Vec<String> {
+        let mut faults = Vec::new();
+        for _ in 0..rounds {
+            for service in &mut self.services {
+                if let Err(fault) = service.tick().await {
+                    faults.push(format!("{}: {fault:#}", service.name()));
+                }
+            }
+            self.world.clock.advance(TimeDelta::seconds(6));
+        }
+        faults
+    }
+
     /// Moves the clock, then runs.
     pub(crate) async fn after(&mut self, time: TimeDelta) {
         self.world.clock.advance(time);
@@ -413,10 +431,18 @@ impl TestOffice<'_> {
 
     /// Opens a link as a person does: page, button, viewer, file.
     pub(crate) async fn open_link(&self, link: &str) -> Answer {
+        match self.viewer(link).await {
+            Ok(place) => self.get(&format!("{place}/file")).await,
+            Err(answer) => answer,
+        }
+    }
+
+    /// Opens a link; its viewer's address, or the page that says why not.
+    pub(crate) async fn viewer(&self, link: &str) -> Result<String, Answer> {
         let path = link.strip_prefix("http://localhost").unwrap();
         let page = self.get(path).await;
         if page.status != 200 {
-            return page;
+            return Err(page);
         }
         let form = format!("token={}&nonce={}", page.field("token"), page.field("nonce"));
         let request = Request::post("/o")
@@ -427,11 +453,8 @@ impl TestOffice<'_> {
             .unwrap();
         let opened = answer(self.gateway.clone(), request).await;
         match &opened.location {
-            Some(place) => {
-                let place = place.split('?').next().unwrap();
-                self.get(&format!("{place}/file")).await
-            }
-            None => opened,
+            Some(place) => Ok(place.split('?').next().unwrap().to_owned()),
+            None => Err(opened),
         }
     }
 }

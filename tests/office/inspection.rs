@@ -92,7 +92,8 @@ impl TestOffice<'_> {
             }
         }
         let post = self.world.dir.path().join("post");
-        for file in files_below(self.world.dir.path()) {
+        let elsewhere = self.world.elsewhere.iter().flat_map(|dir| files_below(dir));
+        for file in files_below(self.world.dir.path()).into_iter().chain(elsewhere) {
             if file.starts_with(&post) || file.components().any(|c| c.as_os_str() == "test-post") {
                 continue;
             }

@@ -12,6 +12,10 @@ mod post;
 mod refused;
 mod reissue;
 mod retention;
+#[path = "../services/s3.rs"]
+mod s3;
+mod small_disk;
+mod storage;
 mod tenants;
 mod uploads;
 mod uploads_bad;
