@@ -72,7 +72,7 @@ contract! {
                 tokio::task::yield_now().await;
             }
         }
-        let later = now + chrono::TimeDelta::days(400);
+        let later = now + TimeDelta::days(400);
         office.db.ensure_months(later).await.expect("no lock is left behind");
         let serves = handouts::serves(&office.db, link.day, &link.print, now).await;
         assert!(serves.unwrap(), "and the books answer");
