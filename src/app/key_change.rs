@@ -167,14 +167,15 @@ impl KeyChange {
     }
 
     /// Destroys the key above all documents of a tenant's service. The log
-    /// knows before it happens.
+    /// knows before it happens, once: asked again because the store's files
+    /// still held the key, it goes on where it stood.
     pub async fn destroy_tenant(
         &self,
         tenant: &TenantId,
         service: Service,
     ) -> anyhow::Result<DateTime<Utc>> {
         let facts = vec![("key", Fact::from("tenant")), ("service", service.word().into())];
-        if !self.keys.is_tenant_key_destroyed(tenant, service).await? {
+        if !self.keys.is_tenant_key_condemned(tenant, service).await? {
             self.log(tenant, Kind::KeyDestroyed, facts).await?;
         }
         Ok(self.keys.destroy_tenant_key(tenant, service).await?.at)

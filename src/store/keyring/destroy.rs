@@ -200,8 +200,9 @@ impl KeyRing {
         self.destroy_one(name).await
     }
 
-    /// Whether that has been done.
-    pub async fn is_tenant_key_destroyed(
+    /// Whether that has been done, or was begun: the rows are empty, and what is
+    /// left is to drive their bytes out of the store's files.
+    pub async fn is_tenant_key_condemned(
         &self,
         tenant: &TenantId,
         service: Service,
@@ -209,7 +210,7 @@ impl KeyRing {
         let mut name = KeyName::of_service(Kind::Tenant, tenant, service, 1);
         name.number = self.0.db.newest(&name).await?.unwrap_or(1);
         let row = self.0.db.find(&name).await?;
-        Ok(row.is_some_and(|row| row.destroyed_at.is_some()))
+        Ok(row.is_some_and(|row| row.wrapped.is_none()))
     }
 
     async fn destroy_one(&self, name: KeyName) -> Result<Destroyed, KeyError> {

@@ -91,6 +91,25 @@ async fn a_key_is_not_called_destroyed_while_someone_reads_the_log() {
     assert!(!office.files_hold(&secret), "asked again, it is gone");
 }
 
+/// `keys destroy tenant` was interrupted so and told the log twice.
+#[tokio::test]
+async fn an_interrupted_destruction_is_known_to_have_begun() {
+    let office = Office::sqlite();
+    let (acme, ring) = (tenant("acme"), office.ring().await);
+    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
+    let begun = ring.is_tenant_key_condemned(&acme, Service::Mail).await.unwrap();
+    assert!(!begun, "nobody has asked");
+    let reader = sqlx::SqlitePool::connect(&office.url).await.unwrap();
+    let mut reading = reader.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM keys").fetch_one(&mut *reading).await.unwrap();
+    let early = ring.destroy_tenant_key(&acme, Service::Mail).await;
+    assert!(matches!(early, Err(KeyError::StillInLog)), "the log could not be emptied");
+    let begun = ring.is_tenant_key_condemned(&acme, Service::Mail).await.unwrap();
+    assert!(begun, "it has begun, and is not told again");
+    reading.rollback().await.unwrap();
+    ring.destroy_tenant_key(&acme, Service::Mail).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_store_is_closed_to_others() {
     let office = Office::sqlite();

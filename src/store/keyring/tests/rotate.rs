@@ -214,13 +214,13 @@ async fn a_destroyed_service_is_gone_for_ever_and_alone(office: Office) {
     for number in [TODAY + 1, TODAY + 2] {
         second.day_key(&acme, Service::Mail, number).await.unwrap();
     }
-    assert!(!ring.is_tenant_key_destroyed(&acme, Service::Mail).await.unwrap(), "not yet");
+    assert!(!ring.is_tenant_key_condemned(&acme, Service::Mail).await.unwrap(), "not yet");
     office.wait(30);
     // A day key that is looked at late is believed no longer than the key
     // above it.
     second.day_key(&acme, Service::Mail, TODAY + 3).await.unwrap();
     let gone = ring.destroy_tenant_key(&acme, Service::Mail).await.unwrap();
-    assert!(ring.is_tenant_key_destroyed(&acme, Service::Mail).await.unwrap(), "now");
+    assert!(ring.is_tenant_key_condemned(&acme, Service::Mail).await.unwrap(), "now");
     office.wait(31);
     assert_eq!(ring.destroy_tenant_key(&acme, Service::Mail).await.unwrap(), gone, "twice is once");
     for ring in [&second, &office.ring().await] {
