@@ -112,7 +112,7 @@ pub async fn database(config: &Config, connections: Option<u32>) -> anyhow::Resu
 pub fn master_key(source: &SecretSource, name: &str) -> anyhow::Result<MasterKey> {
     let path =
         source.check().with_context(|| format!("the master key cannot be used (`{name}`)"))?;
-    MasterKey::from_file(&path)
+    MasterKey::from_file(&path, source.forbidden_bits())
         .context("the master key cannot be used; `kakitome keys init` makes one")
 }
 

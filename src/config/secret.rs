@@ -86,6 +86,13 @@ impl SecretSource {
         }
     }
 
+    /// The permissions that the file must not give: any to others, and any to
+    /// its group, but for a credential. The folder of those is ours alone, and
+    /// systemd makes its files 0440.
+    pub fn forbidden_bits(&self) -> u32 {
+        if self.0.starts_with("credential:") { 0o037 } else { 0o077 }
+    }
+
     /// Checks the file's owner and permissions.
     pub fn check(&self) -> Result<PathBuf, SecretError> {
         let path = self.locate()?;
@@ -93,9 +100,7 @@ impl SecretSource {
             Ok(meta) => meta,
             Err(source) => return Err(SecretError::Unreadable { path, source }),
         };
-        // A credential's folder is ours alone; its files are 0440 by design.
-        let credential = self.0.starts_with("credential:");
-        if meta.mode() & 0o077 != 0 && !credential {
+        if meta.mode() & self.forbidden_bits() != 0 {
             return Err(SecretError::Open { path });
         }
         let us = rustix::process::geteuid().as_raw();

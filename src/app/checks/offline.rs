@@ -101,13 +101,14 @@ fn closed(key: &str, error: &SecretError) -> Finding {
 
 fn master(config: &Config, found: &mut Vec<Finding>) {
     let key = "keys.master";
-    let finding = match config.keys.master.check() {
+    let source = &config.keys.master;
+    let finding = match source.check() {
         Err(SecretError::Unreadable { path, .. }) if !path.exists() => {
             Finding::new(key, State::Wrong, format!("there is no {}", path.display()))
                 .remedy("make it with `kakitome keys init`, or bring it back from its copy")
         }
         Err(error) => closed(key, &error),
-        Ok(path) => match MasterKey::from_file(&path) {
+        Ok(path) => match MasterKey::from_file(&path, source.forbidden_bits()) {
             Ok(_) => Finding::well(key, "32 bytes, readable by the office alone"),
             Err(error) => Finding::new(key, State::Wrong, Chain(&error).to_string())
                 .remedy("bring it back from its copy"),

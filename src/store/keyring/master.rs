@@ -1,7 +1,7 @@
 //! The master key: the one secret that is given to us, in a file.
 //!
 //! The file belongs to whoever runs the office and is readable by nobody
-//! else; anything laxer is refused, because a key that others could read
+//! else (a systemd credential, by its group); anything laxer is refused, because a key that others could read
 //! yesterday protects nothing today. The checks are made on the open file, not
 //! on its name. A file of 32 printable characters is refused too: that is
 //! somebody's pass phrase, not a key.
@@ -28,15 +28,16 @@ pub struct MasterKey(Key);
 
 impl MasterKey {
     /// Reads the master key: 32 raw bytes, or their base64 on one line. The
-    /// file must belong to the user we run as, or to root, and be closed to
-    /// everyone else.
-    pub fn from_file(path: &Path) -> Result<Self, KeyError> {
+    /// file must belong to the user we run as, or to root, and give nobody a
+    /// permission of `forbidden_bits`, which its
+    /// [source](crate::config::secret::SecretSource::forbidden_bits) knows.
+    pub fn from_file(path: &Path, forbidden_bits: u32) -> Result<Self, KeyError> {
         let file = std::fs::File::open(path).map_err(KeyError::MasterUnreadable)?;
         let meta = file.metadata().map_err(KeyError::MasterUnreadable)?;
         if !meta.is_file() {
             return Err(KeyError::MasterForm);
         }
-        if meta.mode() & 0o077 != 0 {
+        if meta.mode() & forbidden_bits != 0 {
             return Err(KeyError::MasterOpenToOthers);
         }
         if ![0, rustix::process::geteuid().as_raw()].contains(&meta.uid()) {
@@ -115,19 +116,25 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    const OURS: u32 = 0o077;
+    const CREDENTIAL: u32 = 0o037;
+
     #[test]
     fn a_master_key_open_to_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master");
         for mode in [0o404, 0o440, 0o640, 0o644, 0o666, 0o410, 0o401] {
             write(&path, &[7; 32], mode);
-            let refused = MasterKey::from_file(&path).err();
+            let refused = MasterKey::from_file(&path, OURS).err();
             assert!(matches!(refused, Some(KeyError::MasterOpenToOthers)), "mode {mode:o}");
+            let read = MasterKey::from_file(&path, CREDENTIAL);
+            let fits = [0o440, 0o640].contains(&mode);
+            assert_eq!(read.is_ok(), fits, "as a credential: mode {mode:o}");
             fs::remove_file(&path).unwrap();
         }
         for mode in [0o400, 0o600] {
             write(&path, &[7; 32], mode);
-            assert!(MasterKey::from_file(&path).is_ok(), "mode {mode:o}");
+            assert!(MasterKey::from_file(&path, OURS).is_ok(), "mode {mode:o}");
             fs::remove_file(&path).unwrap();
         }
     }
@@ -142,7 +149,7 @@ mod tests {
         if root {
             std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
         }
-        let refused = MasterKey::from_file(&path);
+        let refused = MasterKey::from_file(&path, OURS);
         assert_eq!(matches!(refused, Err(KeyError::MasterOwner)), root, "a stranger's file");
     }
 
@@ -174,7 +181,7 @@ mod tests {
         let (folder, entropy) = (tempfile::tempdir().unwrap(), Entropy::from_os().unwrap());
         let path = folder.path().join("master");
         let made = MasterKey::create_file(&path, &entropy).unwrap();
-        let read = MasterKey::from_file(&path).unwrap();
+        let read = MasterKey::from_file(&path, OURS).unwrap();
         assert_eq!(made.root().expose(), read.root().expose(), "the same key");
         let again = MasterKey::create_file(&path, &entropy);
         assert!(matches!(again, Err(KeyError::MasterUnwritable(_))), "the first one stays");
