@@ -124,7 +124,8 @@ pub(super) async fn watch(
     } else if !has_method(route, request.method()) {
         gateway.pages.notice(Notice::Missing, locale)
     } else {
-        next.run(request).await
+        let posted = request.method() == Method::POST;
+        pages::ANSWERS_A_FORM.scope(posted, next.run(request)).await
     };
     pages::protect(response.headers_mut());
     gateway.parts.meter.answered(route, response.status().as_u16());

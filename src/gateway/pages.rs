@@ -25,6 +25,12 @@ use super::{
 };
 use crate::domain::{ids::TenantId, locale::Locale};
 
+tokio::task_local! {
+    /// Whether the page answers a form. Such a page has no address of its own
+    /// that could be asked for in another language.
+    pub(super) static ANSWERS_A_FORM: bool;
+}
+
 const STYLE: &str = include_str!("../../templates/pages/style.css");
 const ICON: &str = include_str!("../../templates/pages/seal.svg");
 
@@ -263,10 +269,15 @@ impl Pages {
             Locale::Ja => &self.ja,
             Locale::En => &self.en,
         };
-        let rendered = self
-            .env
-            .get_template(template)
-            .and_then(|template| template.render(context! { ..values, ..frame.clone() }));
+        // A wrong link's page is the same in every byte, however it was asked
+        // for; its address answers so in either language.
+        let posted = ANSWERS_A_FORM.try_with(|posted| *posted).unwrap_or(false);
+        let fixed = posted
+            && status != StatusCode::NOT_FOUND
+            && values.get_attr("here").is_ok_and(|here| here.is_undefined());
+        let values = context! { ..context! { fixed }, ..values, ..frame.clone() };
+        let template_of = self.env.get_template(template);
+        let rendered = template_of.and_then(|template| template.render(values));
         let mut response = Response::new(Body::empty());
         if let Ok(html) = rendered {
             *response.body_mut() = Body::from(html);

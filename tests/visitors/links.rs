@@ -107,13 +107,22 @@ async fn a_dead_link_gets_one_and_the_same_page_whatever_it_died_of(house: House
     let alive = house.get(&format!("/d/{}", expired.token)).await;
     assert_eq!(alive.status(), 200, "the fourteenth day still counts");
     house.clock.advance(TimeDelta::days(1));
+    let press = async |token: &str| {
+        let fields = [("token", token), ("nonce", "x")];
+        whole(house.form(&fields, &[("origin", &house.url)]).await).await
+    };
+    let after_form = press(&forgotten).await;
+    assert_eq!(after_form.0, 410, "gone");
     for token in [&used_up.token, &recalled.token, &purged.token, &expired.token, &forgotten] {
         let answer = whole(house.get(&format!("/d/{token}")).await).await;
         assert_eq!(answer, expected, "one page for every end");
-        let fields = [("token", token.as_str()), ("nonce", "x")];
-        let pressed = whole(house.form(&fields, &[("origin", &house.url)]).await).await;
-        assert_eq!(pressed, expected, "and for the form");
+        assert_eq!(press(token).await, after_form, "and for the form");
     }
+    // The answer to a form has no address that could be asked for in another
+    // language: it led to the page of a wrong link.
+    assert!(expected.2.contains("href=\"?lang=en\""), "the page has another language");
+    assert!(!after_form.2.contains("?lang="), "the answer to a form has not");
+    assert!(after_form.2.contains("<h1"), "and is a page all the same");
     let page = expected.2;
     assert!(!page.contains("ひかり") && !page.contains("請求書"), "nobody and nothing is named");
 }
