@@ -1,9 +1,15 @@
 //! Journeys of documents with a second factor: the code goes the way of every
 //! mail, and neither code nor passcode is found anywhere afterwards.
 
+use std::time::Duration;
+
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
-use kakitome::domain::{log::Kind, stage::Stage};
+use kakitome::{
+    app::catcher::{Act, Rule, Script},
+    dispatch::email::Verb,
+    domain::{log::Kind, stage::Stage},
+};
 use serde_json::json;
 
 use crate::harness::{Answer, EMAIL, TestOffice, World, answer, files_below, job, journeys};
@@ -121,6 +127,37 @@ journeys! {
         office.run().await;
         let code = newest_code(&office);
         assert!(office.say(&ticket, &code).await.body.starts_with(b"%PDF-"), "the new one opens");
+        office.inspect().await;
+    }
+
+    /// A relay that says "later" is asked again while the person waits.
+    async fn a_code_that_was_put_off_is_mailed_a_moment_later(books: Books) {
+        let duty = Act::Late(Duration::ZERO);
+        let later = Act::Say("451 4.7.1 later".into());
+        let script = Script::new(vec![
+            Rule { at: Verb::Body, recipient: None, act: duty, times: 1 },
+            Rule { at: Verb::Body, recipient: None, act: later, times: 2 },
+        ]);
+        let world = World::with(books, script, |_| {}).await;
+        let mut office = world.start().await;
+        let mut wanted = job(EMAIL, "code/put-off");
+        wanted["link"] = json!({"second_factor": {"kind": "email_code"}});
+        let id = office.enqueue(&wanted).await;
+        office.run().await;
+        let ticket = office.ticket(&office.newest_link()).await;
+        office.run().await;
+        assert_eq!(office.mails().len(), 1, "put off");
+        office.after(TimeDelta::seconds(4)).await;
+        assert_eq!(office.mails().len(), 1, "not at once");
+        office.after(TimeDelta::seconds(1)).await;
+        assert_eq!(office.mails().len(), 1, "put off again");
+        office.after(TimeDelta::seconds(5)).await;
+        assert_eq!(office.mails().len(), 2, "and then taken");
+        let log = office.log(id).await;
+        assert_eq!(log.iter().filter(|kind| **kind == Kind::CodeMailed).count(), 1, "{log:?}");
+        assert!(!log.contains(&Kind::CodeNotMailed), "it was only late");
+        let code = newest_code(&office);
+        assert!(office.say(&ticket, &code).await.body.starts_with(b"%PDF-"), "it opens");
         office.inspect().await;
     }
 
