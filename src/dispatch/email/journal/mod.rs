@@ -148,6 +148,17 @@ impl Journal {
         self.append(Record { kind, attempt, job, at_micros: at.timestamp_micros() })
     }
 
+    /// Writes down that another mail of `jobs` is about to be marked: whatever
+    /// stands here of an earlier one is on the books and says nothing of this.
+    /// Without that line, a crash between the marker and the dot would take the
+    /// earlier mail's answer for this one's.
+    pub fn anew(&self, jobs: &[JobId], at: DateTime<Utc>) -> Result<(), JournalFault> {
+        let at_micros = at.timestamp_micros();
+        jobs.iter().try_for_each(|job| {
+            self.append(Record { kind: Kind::Free, attempt: 0, job: *job, at_micros })
+        })
+    }
+
     /// Takes note that the outcome of `jobs` is committed on the books, so that
     /// their lines need not be kept. Rewrites the file when it has grown large.
     pub fn booked(&self, jobs: &[JobId]) -> Result<(), JournalFault> {

@@ -59,6 +59,19 @@ fn a_dead_process_tells_what_it_sent() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "finishing leaves nothing");
 }
 
+/// Found by a reminder that was marked and had not left when its process died.
+#[test]
+fn the_answer_to_an_earlier_mail_is_not_that_of_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = lived(dir.path(), 1);
+    journal.anew(&[job(7)], at(400)).unwrap();
+    assert!(!journal.under_way().contains(&job(7)), "nothing of it is in the air");
+    drop(journal);
+    let journal = Abandoned::find(dir.path(), BOOT).unwrap().remove(0);
+    assert_eq!(journal.accepted, [(job(1), at(1))], "of the other mail nothing is known");
+    assert_eq!(journal.open_dots, [job(2), job(4), job(5)], "and nothing is open");
+}
+
 #[test]
 fn a_live_process_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
