@@ -88,6 +88,7 @@ pub struct Metrics {
     intake_duplicates: Counter,
     jobs_parked: Family<CodeLabel, Counter>,
     mails_ambiguous: Counter,
+    reminders: Family<ResultLabel, Counter>,
     leases_recovered: Counter,
     http_answers: Family<RouteLabel, Counter>,
     /// The store of sealed bytes.
@@ -131,6 +132,7 @@ impl Metrics {
             intake_duplicates: Counter::default(),
             jobs_parked: Family::default(),
             mails_ambiguous: Counter::default(),
+            reminders: Family::default(),
             leases_recovered: Counter::default(),
             http_answers: Family::default(),
             segments: SegmentMetrics::default(),
@@ -175,6 +177,7 @@ impl Metrics {
         book.register("jobs_parked", "Jobs parked, by reason", self.jobs_parked.clone());
         let help = "Mails whose reply was lost";
         book.register("mails_ambiguous", help, self.mails_ambiguous.clone());
+        book.register("reminders", "Reminders by what became of them", self.reminders.clone());
         let help = "Jobs taken over from processes that died";
         book.register("leases_recovered", help, self.leases_recovered.clone());
         let help = "HTTP answers by route and status";
@@ -243,6 +246,11 @@ impl Metrics {
     /// The reply to a mail was lost.
     pub fn ambiguous(&self) {
         self.mails_ambiguous.inc();
+    }
+
+    /// Something became of a reminder; `result` is a word of a fixed set.
+    pub fn reminder(&self, result: &'static str) {
+        self.reminders.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// A job was taken over from a process that died.
@@ -326,6 +334,7 @@ mod tests {
         metrics.lease_lost();
         metrics.recovered();
         metrics.ambiguous();
+        metrics.reminder("sent");
         metrics.parked("glyph_missing");
         metrics.duplicate();
         metrics.broker_reconnected();
@@ -353,6 +362,7 @@ mod tests {
             "kakitome_leases_lost_total 1",
             "kakitome_leases_recovered_total 1",
             "kakitome_mails_ambiguous_total 1",
+            "kakitome_reminders_total{result=\"sent\"} 1",
             "kakitome_intake_duplicates_total 1",
             "kakitome_broker_reconnects_total 1",
             "kakitome_broker_blocked 1",

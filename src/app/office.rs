@@ -208,6 +208,8 @@ pub struct Delivery {
     pub attempt: i64,
     /// When it was first tried.
     pub first_try_at: DateTime<Utc>,
+    /// Its mail reminds of a link; the delivery stays where it stands.
+    pub reminder: bool,
     /// The sender's key, for result events.
     pub sender_key: String,
     /// The sender's reference, for result events.

@@ -26,8 +26,8 @@ use crate::{
     domain::{
         calendar::{
             cutoff::CutOff,
-            holidays::Holidays,
             retention::{OutsideCalendar, RetentionClock},
+            working_days::WorkingDays,
         },
         personal::Personal,
     },
@@ -43,8 +43,8 @@ const BATCH_BYTES_MAX: u64 = 256 << 20;
 /// The daily cut-off of the configured partner.
 pub fn cut_off(post: &config::Post) -> anyhow::Result<CutOff> {
     let closes = NaiveTime::parse_from_str(&post.cutoff, "%H:%M").context("`post.cutoff`")?;
-    let holidays = Holidays::default();
-    Ok(CutOff { closes, open_on_saturdays: post.saturday_open, zone: post.zone, holidays })
+    let days = WorkingDays { saturdays: post.saturday_open, ..WorkingDays::of(post.zone) };
+    Ok(CutOff { closes, days })
 }
 
 /// When a letter sealed now is handed over: at the partner's next cut-off, or

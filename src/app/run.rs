@@ -27,6 +27,7 @@ use super::{
         press::PressStep,
         recover::Recover,
         relay::Relay,
+        remind::Remind,
         tend::{GiveBack, Heartbeat, give_back},
     },
     web,
@@ -102,6 +103,7 @@ pub fn work_services(
         let queue = Arc::clone(&office.queues.letters);
         services.push(Box::new(Carry::new(Arc::clone(office), queue, carrier)));
     }
+    services.push(Box::new(Remind::new(Arc::clone(office))));
     services.push(Box::new(Finish(Arc::clone(office))));
     let journals = build::journals(&office.config);
     services.push(Box::new(Recover::new(Arc::clone(office), journals, BootId::read()?)));

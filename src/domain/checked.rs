@@ -15,6 +15,7 @@ use super::{
     mail_address::MailAddress,
     pdf::PdfFacts,
     postal_address::PostalAddress,
+    reminder::Reminder,
 };
 
 /// A checked job. Serialises, so that it can rest (sealed) between the stages
@@ -86,6 +87,9 @@ pub struct CheckedLink {
     /// What opening asks for besides the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<FactorKind>,
+    /// When a link that nobody opened is brought to mind; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<Reminder>,
 }
 
 impl CheckedLink {

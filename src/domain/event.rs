@@ -47,6 +47,8 @@ kinds! {
     Ambiguous "ambiguous" "The relay's answer was lost; the mail may or may not have been taken."
     Opened "opened" "The recipient opened the document; sent for the first time only."
     OpenedVerified "opened_verified" "The recipient opened the document after the second factor held; sent for the first time only."
+    Reminded "reminded" "Nobody had opened the link yet, and the relay took the reminder that the job asked for."
+    NotReminded "not_reminded" "The reminder that the job asked for was not sent, or nobody knows whether it was; `code` says why. The delivery itself is not touched."
     Bounced "bounced" "The mail came back; `code` says whether for good."
     Undeliverable "undeliverable" "The document cannot be delivered to this recipient; `code` says why."
     Parked "parked" "A person has to look at the job; `code` says why."

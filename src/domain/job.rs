@@ -19,6 +19,7 @@ use super::{
     factor::FactorClaim,
     ids::{TenantId, UploadId},
     locale::Locale,
+    reminder::ReminderClaim,
 };
 
 /// The AMQP message type of a send job.
@@ -202,6 +203,9 @@ pub struct LinkTerms {
     /// What opening asks for besides the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<FactorClaim>,
+    /// When a link that nobody opened is brought to mind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<ReminderClaim>,
 }
 
 /// What must stay searchable, as the sender wrote it.

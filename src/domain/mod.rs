@@ -21,5 +21,6 @@ pub mod personal;
 pub mod postal_address;
 pub mod reason;
 pub mod refusal;
+pub mod reminder;
 pub mod stage;
 pub mod text;

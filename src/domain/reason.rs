@@ -122,6 +122,9 @@ reasons! {
     LetterReturned "letter_returned" Undeliverable
         "The letter came back; the partner keeps it for one month from the day it was processed."
         "Ask the recipient for the right address, and send a new job. Never resent by itself."
+    ReminderTooLate "reminder_too_late" Dispatched
+        "The reminder would have left its reader less than a working day of the link's life; none was sent."
+        "Ask for a reminder earlier, or for a longer link; the delivery itself is not touched."
     NeverDispatched "never_dispatched" Purged
         "The job reached its maximum age without being sent, and was destroyed."
         "Send a new job with a new key, if it is still wanted."

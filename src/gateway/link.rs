@@ -67,14 +67,13 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
     if !alive {
         return gateway.pages.notice(Notice::Gone, locale);
     }
-    let seen = Seen { token: &token, link: &link, found: &found, now, stale: false };
+    let seen = Seen { token: &token, found: &found, now, stale: false };
     gateway.link_page(&seen, asked).await
 }
 
 /// What a link's page is made of.
 struct Seen<'a> {
     token: &'a LinkToken,
-    link: &'a Lookup,
     found: &'a Found,
     now: DateTime<Utc>,
     /// A form came too late and is offered again.
@@ -117,12 +116,12 @@ pub(super) async fn open(State(gateway): State<Arc<Inner>>, request: Request) ->
         Ok(key) => key,
         Err(error) => return gateway.answer(&error.into(), job, locale),
     };
-    if !prints::page_nonce_holds(&page_key, &link.print, &form.nonce, now) {
-        let seen = Seen { token: &token, link: &link, found: &found, now, stale: true };
+    if !prints::page_nonce_holds(&page_key, &found.link.at.print, &form.nonce, now) {
+        let seen = Seen { token: &token, found: &found, now, stale: true };
         return gateway.link_page(&seen, |_| locale).await;
     }
     let labels = Labels::of(&Method::POST, &headers, found.job.dispatched_at, now);
-    let press = Press { link: &link, found: &found, visitor: &visitor, labels, now };
+    let press = Press { found: &found, visitor: &visitor, labels, now };
     match gateway.press(&press, &headers, locale).await {
         Ok(Some(response)) => response,
         Ok(None) | Err(Fault::Dossier(DossierError::Destroyed)) => {
@@ -142,7 +141,6 @@ fn too_many() -> Response {
 
 /// The button was pressed on a page of ours.
 struct Press<'a> {
-    link: &'a Lookup,
     found: &'a Found,
     visitor: &'a Visitor,
     labels: Labels,
@@ -168,7 +166,7 @@ impl Inner {
     /// The page with the button; in the language of the delivery, unless its
     /// reader wants another.
     async fn link_page(&self, seen: &Seen<'_>, language: impl Fn(Locale) -> Locale) -> Response {
-        let Seen { token, link, found, now, stale } = seen;
+        let Seen { token, found, now, stale } = seen;
         let job = Some(found.link.job);
         let personal = match dossier::personal(&self.parts.keys, &found.job).await {
             Ok(personal) => personal,
@@ -199,7 +197,7 @@ impl Inner {
             host => &self.site.authority,
             number => LinkNumber::of(found.link.job).to_string(),
             token => text.as_str(),
-            nonce => prints::page_nonce(&page_key, &link.print, *now),
+            nonce => prints::page_nonce(&page_key, &found.link.at.print, *now),
         };
         let status = if *stale { StatusCode::FORBIDDEN } else { StatusCode::OK };
         self.pages.page("link.html", status, locale, values)
@@ -213,9 +211,9 @@ impl Inner {
         headers: &HeaderMap,
         locale: Locale,
     ) -> Result<Option<Response>, Fault> {
-        let Press { link, found, visitor, labels, now } = *press;
+        let Press { found, visitor, labels, now } = *press;
         let personal = dossier::personal(&self.parts.keys, &found.job).await?;
-        let wish = Wish { link, found, personal: &personal, visitor, labels, now };
+        let wish = Wish { link: &found.link.at, found, personal: &personal, visitor, labels, now };
         match &personal.second_factor {
             Some(factor) => self.challenge(&wish, factor, locale).await.map(Some),
             None => self.let_in(&wish, Proof::LinkAlone, headers, locale).await,

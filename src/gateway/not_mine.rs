@@ -27,7 +27,7 @@ use super::{
     words::{named, negotiate},
 };
 use crate::{
-    crypto::{LinkToken, Lookup, prints},
+    crypto::{LinkToken, prints},
     domain::{event::EventKind, locale::Locale, log::Kind, reason::Reason},
     store::{
         dossier::{self, DossierError},
@@ -61,7 +61,7 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
     match gateway.find(&link).await {
         Ok(Some(found)) if found.link.is_readable(now) => {
             let language = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
-            gateway.not_mine_page(&token, &link, &found, now, false, language).await
+            gateway.not_mine_page(&token, &found, now, false, language).await
         }
         Ok(_) => gateway.pages.notice(Notice::Gone, locale),
         Err(fault) => gateway.answer(&fault, None, locale),
@@ -98,8 +98,8 @@ pub(super) async fn say(State(gateway): State<Arc<Inner>>, request: Request) -> 
         Err(error) => return gateway.answer(&error.into(), job, locale),
     };
     let sure = form.sure.as_deref() == Some("yes");
-    if !sure || !prints::page_nonce_holds(&page_key, &link.print, &form.nonce, now) {
-        return gateway.not_mine_page(&token, &link, &found, now, true, |_| locale).await;
+    if !sure || !prints::page_nonce_holds(&page_key, &found.link.at.print, &form.nonce, now) {
+        return gateway.not_mine_page(&token, &found, now, true, |_| locale).await;
     }
     let labels = Labels::of(&method, &headers, found.job.dispatched_at, now);
     match gateway.turn_away(&found, &visitor, labels, now).await {
@@ -118,7 +118,6 @@ impl Inner {
     async fn not_mine_page(
         &self,
         token: &LinkToken,
-        link: &Lookup,
         found: &Found,
         now: DateTime<Utc>,
         again: bool,
@@ -147,7 +146,7 @@ impl Inner {
             contact => display.contact,
             brand => self.pages.brand(&found.link.tenant),
             token => text.as_str(),
-            nonce => prints::page_nonce(&page_key, &link.print, now),
+            nonce => prints::page_nonce(&page_key, &found.link.at.print, now),
         };
         let status = if again { StatusCode::FORBIDDEN } else { StatusCode::OK };
         self.pages.page("not_mine.html", status, locale, values)

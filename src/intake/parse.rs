@@ -17,6 +17,7 @@ use crate::domain::{
     },
     locale::Locale,
     refusal::{Refusal, Refused},
+    reminder::ReminderClaim,
 };
 
 /// How much is read before a body is refused.
@@ -176,15 +177,28 @@ fn address(value: Value, path: &'static str) -> Result<AddressClaim, Refused> {
 
 fn link(value: Value, path: &'static str) -> Result<LinkTerms, Refused> {
     let mut link = object(value, path)?;
-    known(&link, path, &["expires_in", "max_opens", "second_factor"])?;
+    known(&link, path, &["expires_in", "max_opens", "second_factor", "reminder"])?;
     Ok(LinkTerms {
         expires_in: optional(&mut link, "link.expires_in", text)?,
-        max_opens: optional(&mut link, "link.max_opens", |value, path| {
-            // A number, but no whole one that could ever be in bounds.
-            let refusal = if value.is_number() { Refusal::BadOption } else { Refusal::BadField };
-            value.as_i64().ok_or(refusal.at(path))
-        })?,
+        max_opens: optional(&mut link, "link.max_opens", |value, path| count(&value, path))?,
         second_factor: optional(&mut link, "link.second_factor", factor)?,
+        reminder: optional(&mut link, "link.reminder", reminder)?,
+    })
+}
+
+fn count(value: &Value, path: &'static str) -> Result<i64, Refused> {
+    // A number, but no whole one that could ever be in bounds.
+    let refusal = if value.is_number() { Refusal::BadOption } else { Refusal::BadField };
+    value.as_i64().ok_or(refusal.at(path))
+}
+
+fn reminder(value: Value, path: &'static str) -> Result<ReminderClaim, Refused> {
+    let mut reminder = object(value, path)?;
+    known(&reminder, path, &["after_days", "before_expiry_days"])?;
+    let mut days = |path| optional(&mut reminder, path, |value, path| count(&value, path));
+    Ok(ReminderClaim {
+        after_days: days("link.reminder.after_days")?,
+        before_expiry_days: days("link.reminder.before_expiry_days")?,
     })
 }
 

@@ -18,9 +18,12 @@ use super::{
     statements::{Statement, both},
     with_conn, work,
 };
-use crate::domain::{
-    ids::{JobId, TenantId},
-    stage::{Event, Stage},
+use crate::{
+    crypto::Lookup,
+    domain::{
+        ids::{JobId, TenantId},
+        stage::{Event, Stage},
+    },
 };
 
 const LOOK: &str = "look for a link";
@@ -28,6 +31,9 @@ const LOOK: &str = "look for a link";
 /// A link, and how its delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkRow {
+    /// Its day of issue and print: those of the token in the first mail,
+    /// whichever of its tokens was asked for.
+    pub at: Lookup,
     /// The delivery that it opens.
     pub job: JobId,
     /// Whose it is.
@@ -70,44 +76,72 @@ pub struct Found {
     pub job: JobRow,
 }
 
-const FIND: &str = concat!(
-    "-- find
+macro_rules! find_sql {
+    ($name:literal, $from:literal, $of:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
     SELECT ",
-    job_columns!(),
-    ", l.expires_at, l.max_opens, l.opens, l.revoked_at,
+            job_columns!(),
+            ", l.day, l.print, l.expires_at, l.max_opens, l.opens, l.revoked_at,
        CAST(CASE WHEN j.frozen_at IS NULL AND f.tenant IS NULL THEN 0 ELSE 1 END AS BIGINT)
            AS frozen
-    FROM links l JOIN jobs j ON j.id = l.job_id AND j.tenant = l.tenant
+    FROM ",
+            $from,
+            " JOIN jobs j ON j.id = l.job_id AND j.tenant = l.tenant
     LEFT JOIN frozen_tenants f ON f.tenant = j.tenant
-    WHERE l.day = $1 AND l.print = $2"
+    WHERE ",
+            $of
+        )
+    };
+}
+const FIND: &str = find_sql!("find", "links l", "l.day = $1 AND l.print = $2");
+const FIND_TWIN: &str = find_sql!(
+    "find: twin",
+    "twins t JOIN links l ON l.day = t.link_day AND l.print = t.link_print",
+    "t.day = $1 AND t.print = $2"
 );
 
-/// The link with this day of issue (days since 1970-01-01) and this print, and
-/// its delivery, as they stand at this moment. On PostgreSQL one statement and
-/// one round trip.
+/// The link with this day of issue (days since 1970-01-01) and this print, or
+/// the one whose second token has them, and its delivery, as they stand at this
+/// moment. On PostgreSQL one statement and one round trip, two for a second
+/// token.
 pub async fn look(db: &Db, day: i64, print: &[u8]) -> Result<Option<Found>, StoreError> {
     let Db::Postgres(pg) = db else { return find(&mut db.read().await?, day, print).await };
     db.check("read")?;
     let mut conn = pg.acquire().await.doing(LOOK)?;
-    let row = sqlx::query(FIND).bind(day).bind(print).optional(&mut *conn).await.doing(LOOK)?;
-    row.map(|row| found(&row)).transpose()
+    for sql in [FIND, FIND_TWIN] {
+        let row = sqlx::query(sql).bind(day).bind(print).optional(&mut *conn).await.doing(LOOK)?;
+        if let Some(row) = row {
+            return found(&row).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The same inside a transaction.
 pub async fn find(tx: &mut Tx, day: i64, print: &[u8]) -> Result<Option<Found>, StoreError> {
-    with_conn!(tx, |conn| sqlx::query(FIND)
-        .bind(day)
-        .bind(print)
-        .optional(conn)
-        .await
-        .doing(LOOK)?
-        .map(|row| found(&row))
-        .transpose())
+    for sql in [FIND, FIND_TWIN] {
+        let link = with_conn!(&mut *tx, |conn| sqlx::query(sql)
+            .bind(day)
+            .bind(print)
+            .optional(conn)
+            .await
+            .doing(LOOK)?
+            .map(|row| found(&row))
+            .transpose()?);
+        if link.is_some() {
+            return Ok(link);
+        }
+    }
+    Ok(None)
 }
 
 fn found(row: &impl Cells) -> Result<Found, StoreError> {
     let job = jobs::job_row(row)?;
     let link = LinkRow {
+        at: Lookup { day: row.int("day")?, print: row.array("print")? },
         job: job.id,
         tenant: job.tenant.clone(),
         expires_at: row.time("expires_at")?,
@@ -257,6 +291,7 @@ pub async fn any_alive(tx: &mut Tx, day: i64, now: DateTime<Utc>) -> Result<bool
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
     both("links::find", FIND),
+    both("links::find twin", FIND_TWIN),
     both("links::count_open", COUNT_OPEN),
     both("links::count_open job", JOB_OF),
     both("links::revoke_of_job", REVOKE),

@@ -34,6 +34,7 @@ steps! {
     3 "0003_handouts"
     4 "0004_factors"
     5 "0005_masters"
+    6 "0006_reminders"
 }
 
 /// What a run of the migrations did.

@@ -43,6 +43,7 @@ mod months;
 pub mod outbox;
 pub mod postal;
 mod postgres;
+pub mod reminders;
 pub mod retention;
 mod run;
 pub mod statements;

@@ -62,6 +62,8 @@ pub fn all() -> Vec<Statement> {
         super::links::STATEMENTS,
         super::factors::STATEMENTS,
         super::code_mails::STATEMENTS,
+        super::reminders::STATEMENTS,
+        super::reminders::send::STATEMENTS,
         super::outbox::STATEMENTS,
         super::retention::STATEMENTS,
         super::retention::segments::STATEMENTS,

@@ -225,6 +225,7 @@ impl Office {
             print: Sha256::digest(id.0.as_bytes()).to_vec(),
             expires_at: now + TimeDelta::days(14),
             max_opens: 5,
+            reminder: None,
         });
         let sealed = SealedJob {
             job: id,

@@ -11,6 +11,7 @@ mod mail;
 mod post;
 mod refused;
 mod reissue;
+mod reminders;
 mod retention;
 #[path = "../services/s3.rs"]
 mod s3;

@@ -209,6 +209,7 @@ impl Office {
             print: Sha256::digest(job.id.0).to_vec(),
             expires_at: self.now() + TimeDelta::days(14),
             max_opens: 5,
+            reminder: None,
         }
     }
 

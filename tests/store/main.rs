@@ -23,6 +23,7 @@ mod log;
 mod person;
 mod plans;
 mod postal;
+mod reminders;
 mod retention;
 mod schema;
 mod uploads;

@@ -198,6 +198,7 @@ impl House {
                 print: lookup.print.to_vec(),
                 expires_at: now + TimeDelta::days(14),
                 max_opens: order.max_opens,
+                reminder: None,
             }),
             next: Next::SendNow,
             event: self.told(tenant, job, Kind::Sealed, Actor::Worker),

@@ -107,7 +107,13 @@ impl Feed {
         }
         let office = &self.office;
         let jobs: Vec<JobId> = sends.iter().map(|one| one.delivery.job).collect();
-        let marked = work::mark_sending_now(&office.db, office.epoch, now, &jobs).await;
+        let marked = match office.journal.anew(&jobs, now) {
+            Ok(()) => work::mark_sending_now(&office.db, office.epoch, now, &jobs).await,
+            Err(error) => {
+                office.queues.give_back(jobs);
+                return Err(error.into());
+            }
+        };
         let held = match marked {
             Ok(held) => held,
             Err(error) => {
@@ -158,28 +164,8 @@ enum Taken {
 
 /// Opens a claimed job.
 async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Result<Taken> {
-    let row = &leased.job;
-    let (job, tenant) = (row.id, &row.tenant);
-    let Some(wrapped) = &row.wrapped_key else {
-        anyhow::bail!("the job has no key and should have no work");
-    };
-    let service = service_of(row.channel);
-    let day_key = office.keys.existing_day_key(tenant, service, row.purge_day).await?;
-    let key = DeliveryKey::unwrap(&day_key, tenant, job, wrapped)?;
-    let mut delivery = Delivery {
-        job,
-        tenant: tenant.clone(),
-        channel: row.channel,
-        test_mode: row.test_mode,
-        key,
-        purge_day: row.purge_day,
-        purge_at: row.dispatched_at.and(row.purge_at),
-        accepted_at: row.accepted_at,
-        attempt: leased.attempt,
-        first_try_at: leased.first_try_at.unwrap_or(now),
-        sender_key: String::new(),
-        reference: None,
-    };
+    let (row, job) = (&leased.job, leased.job.id);
+    let mut delivery = delivery_of(office, &leased, now).await?;
     match leased.step {
         Step::Seal => {
             let sealed = row.payload.as_deref().unwrap_or_default();
@@ -194,8 +180,38 @@ async fn take(office: &Office, leased: Leased, now: DateTime<Utc>) -> anyhow::Re
             Ok(Taken::Ready(Ready { delivery: Arc::new(delivery), checked: Box::new(checked) }))
         }
         Step::Send | Step::Resend => take_mail(office, &leased, delivery, now).await,
-        Step::HandOver => anyhow::bail!("letters on paper are handed over by their own step"),
+        Step::HandOver | Step::Remind => anyhow::bail!("this has a step of its own"),
     }
+}
+
+/// A claimed job, but for what its personal data say.
+pub(super) async fn delivery_of(
+    office: &Office,
+    leased: &Leased,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Delivery> {
+    let row = &leased.job;
+    let (job, tenant) = (row.id, &row.tenant);
+    let Some(wrapped) = &row.wrapped_key else {
+        anyhow::bail!("the job has no key and should have no work");
+    };
+    let service = service_of(row.channel);
+    let day_key = office.keys.existing_day_key(tenant, service, row.purge_day).await?;
+    Ok(Delivery {
+        job,
+        tenant: tenant.clone(),
+        channel: row.channel,
+        test_mode: row.test_mode,
+        key: DeliveryKey::unwrap(&day_key, tenant, job, wrapped)?,
+        purge_day: row.purge_day,
+        purge_at: row.dispatched_at.and(row.purge_at),
+        accepted_at: row.accepted_at,
+        attempt: leased.attempt,
+        first_try_at: leased.first_try_at.unwrap_or(now),
+        reminder: leased.step == Step::Remind,
+        sender_key: String::new(),
+        reference: None,
+    })
 }
 
 /// Reads a job's sealed mail back; composes it, where its link is issued again
@@ -244,7 +260,7 @@ async fn unreadable(
 }
 
 /// Why a sealed mail was not read back.
-enum Unread {
+pub(super) enum Unread {
     /// Trying again cannot help.
     ForGood(String),
     /// The disk or the key store failed.
@@ -283,10 +299,20 @@ async fn read_letter(
     reissue: Option<Reissue>,
 ) -> Result<Letter, Unread> {
     let row = &leased.job;
-    let (sealed, hour) = match reissue.and_then(|reissue| reissue.mail) {
+    let sealed = match reissue.and_then(|reissue| reissue.mail) {
         Some(pair) => pair,
         None => read_sealed(office, row).await?,
     };
+    open_letter(office, row, personal, sealed).await
+}
+
+/// Opens a sealed mail of a job, with the envelope it was composed for.
+pub(super) async fn open_letter(
+    office: &Office,
+    row: &JobRow,
+    personal: &Personal,
+    (sealed, hour): (Vec<u8>, i64),
+) -> Result<Letter, Unread> {
     let key = office.keys.existing_mail_key(hour).await.map_err(|error| {
         let may_pass = error.may_pass();
         Unread::after(error, may_pass)
@@ -320,6 +346,7 @@ pub fn hand_in(office: &Office, tenant: &TenantId, job: JobId, fresh: Fresh) {
         accepted_at,
         attempt: 1,
         first_try_at: accepted_at,
+        reminder: false,
         sender_key: checked.key.clone(),
         reference: checked.reference.clone(),
     };

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-use super::park;
+use super::{park, remind};
 use crate::{
     app::{
         office::{Delivery, Done, Office},
@@ -54,6 +54,8 @@ impl Service for Finish {
             // A connection may have stood still for want of room.
             self.0.queues.letters.ring();
             let count = batch.len();
+            let (reminders, batch): (Vec<Done>, Vec<Done>) =
+                batch.into_iter().partition(|done| done.delivery.reminder);
             let (taken, rest): (Vec<Done>, Vec<Done>) = batch
                 .into_iter()
                 .partition(|done| matches!(done.outcome, Outcome::Accepted { .. }));
@@ -61,6 +63,12 @@ impl Service for Finish {
             let written = write_taken(&self.0, &taken).await;
             if let Err(fault) = written {
                 left.extend(taken);
+                left.extend(reminders);
+                self.0.queues.done.put_back(left);
+                return Err(fault);
+            }
+            if let Err(fault) = remind::settle(&self.0, &reminders).await {
+                left.extend(reminders);
                 self.0.queues.done.put_back(left);
                 return Err(fault);
             }
@@ -203,7 +211,7 @@ async fn write_other(office: &Office, done: &Done) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refusal(outcome: &Outcome) -> Reason {
+pub(super) fn refusal(outcome: &Outcome) -> Reason {
     let word = outcome.word();
     let known = Reason::ALL.iter().copied().find(|reason| reason.code() == word);
     known.unwrap_or(Reason::MailRefused)
@@ -231,7 +239,7 @@ async fn later(
     Ok(())
 }
 
-fn failed_event(
+pub(super) fn failed_event(
     office: &Office,
     delivery: &Delivery,
     reply: Option<&Reply>,

@@ -32,7 +32,7 @@ use crate::{
     },
     dispatch::email::{Letter, MailOrder, verp},
     domain::{
-        calendar::retention::RetentionClock,
+        calendar::{retention::RetentionClock, working_days::WorkingDays},
         checked::CheckedJob,
         crockford::LinkNumber,
         job::{Channel, Document},
@@ -345,6 +345,10 @@ fn mail(
         print: lookup.print.to_vec(),
         expires_at,
         max_opens: i64::from(checked.link.max_opens),
+        reminder: checked.link.reminder.map(|reminder| {
+            let days = WorkingDays::of(zone);
+            (reminder, reminder.first_look(now, expires_at, &days))
+        }),
     };
     let letter = Letter {
         job: delivery.job,

@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     app::{
         office::Office,
-        steps::suspects,
+        steps::{remind, suspects},
         worker::{Service, Tick, TickFuture},
     },
     crypto::delivery::DeliveryKey,
@@ -36,7 +36,8 @@ use crate::{
         jobs::{self, JobRow},
         ledger::{DetailKey, EventDraft},
         outbox::{Announce as _, News, OutboxRow},
-        work::{self, DispatchedJob},
+        reminders::State,
+        work::{self, DispatchedJob, Step},
         workers::{self, DeadLease},
     },
 };
@@ -68,8 +69,9 @@ pub struct Recover {
 struct Testimony {
     /// Epochs whose journal we hold, written during this boot of this host.
     told: HashSet<Epoch>,
-    accepted: HashMap<JobId, DateTime<Utc>>,
-    open_dots: HashSet<JobId>,
+    /// By process: an earlier mail of the same job may stand in another's.
+    accepted: HashMap<(Epoch, JobId), DateTime<Utc>>,
+    open_dots: HashSet<(Epoch, JobId)>,
     /// Jobs that were on the press.
     suspects: HashSet<JobId>,
 }
@@ -89,8 +91,10 @@ impl Recover {
             if journal.same_boot && journal.intact {
                 testimony.told.insert(journal.epoch);
             }
-            testimony.accepted.extend(journal.accepted.iter().copied());
-            testimony.open_dots.extend(journal.open_dots.iter().copied());
+            let epoch = journal.epoch;
+            let accepted = journal.accepted.iter().map(|(job, at)| ((epoch, *job), *at));
+            testimony.accepted.extend(accepted);
+            testimony.open_dots.extend(journal.open_dots.iter().map(|job| (epoch, *job)));
             testimony.suspects.extend(suspects::of_the_dead(&self.journals, journal.epoch));
         }
         let mut tx = office.db.begin().await?;
@@ -139,9 +143,9 @@ impl Recover {
             self.release(&lease, testimony.suspects.contains(&lease.job), now).await?;
             return Ok(true);
         };
-        if let Some(at) = testimony.accepted.get(&lease.job) {
+        if let Some(at) = testimony.accepted.get(&(lease.epoch, lease.job)) {
             self.was_accepted(&lease, *at).await?;
-        } else if testimony.open_dots.contains(&lease.job) {
+        } else if testimony.open_dots.contains(&(lease.epoch, lease.job)) {
             self.is_unknown(&lease, since).await?;
         } else if testimony.told.contains(&lease.epoch) {
             self.release(&lease, testimony.suspects.contains(&lease.job), now).await?;
@@ -204,6 +208,9 @@ impl Recover {
     /// The journal holds the relay's 250; only the books do not.
     async fn was_accepted(&self, lease: &DeadLease, at: DateTime<Utc>) -> anyhow::Result<()> {
         let office = &self.office;
+        if lease.step == Step::Remind {
+            return remind::recovered(office, lease, State::Sent, at).await;
+        }
         let Some((row, purge_at, purge_day, rewrapped)) = self.clock(lease.job, at).await? else {
             return Ok(());
         };
@@ -231,6 +238,10 @@ impl Recover {
 
     async fn is_unknown(&self, lease: &DeadLease, since: DateTime<Utc>) -> anyhow::Result<()> {
         let office = &self.office;
+        if lease.step == Step::Remind {
+            let now = office.clock.now();
+            return remind::recovered(office, lease, State::Unknown, now).await;
+        }
         let Some((row, purge_at, purge_day, rewrapped)) = self.clock(lease.job, since).await?
         else {
             return Ok(());

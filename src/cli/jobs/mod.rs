@@ -8,6 +8,7 @@ mod freeze;
 mod name;
 mod recall;
 mod reissue;
+mod reminder;
 mod show;
 
 use chrono::{DateTime, SecondsFormat, Utc};

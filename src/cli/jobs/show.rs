@@ -1,12 +1,14 @@
 //! Everything there is to know about one job, and, on demand, about whom.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
-use super::{OneJob, micros, recall, second, summary};
+use super::{OneJob, micros, recall, reminder, second, summary};
 use crate::{
     cli::{Failure, Outcome, context::Context, print},
+    config::Tenant,
     domain::{
         crockford::LinkNumber,
         factor::SecondFactor,
@@ -22,6 +24,7 @@ use crate::{
         jobs::JobRow,
         ledger::{self, EventDraft, Scribe, StoredEvent},
         links::{self, LinkRow},
+        reminders::{self, Shown},
     },
 };
 
@@ -34,8 +37,11 @@ pub(super) async fn show(job: &OneJob, reveal: bool) -> Outcome {
     let events = ledger::of_job(&mut tx, Some(&row.tenant), row.id).await?;
     let left = account::of_job(&mut tx, row.id).await?;
     let frozen = freezes::since(&mut tx, row.id, &row.tenant).await?;
+    let reminder = reminders::of_job(&mut tx, row.id).await?;
     drop(tx);
-    let more = More { link, left, frozen };
+    let tenant = context.config.tenants.get(&row.tenant);
+    let zone = tenant.map_or(Tz::Asia__Tokyo, Tenant::zone);
+    let more = More { link, left, frozen, reminder, zone };
     let personal = if reveal {
         let keys = context.keys().await?;
         let mut known = dossier::personal(&keys, &row).await?;
@@ -77,6 +83,10 @@ struct More {
     left: Account,
     /// Since when it is frozen by itself, and since when its tenant is.
     frozen: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// The reminder it has, or had.
+    reminder: Option<Shown>,
+    /// Where its tenant's clock hangs.
+    zone: Tz,
 }
 
 impl More {
@@ -130,6 +140,7 @@ fn describe(row: &JobRow, more: &More, personal: Option<&Personal>, now: DateTim
     maybe("link", link.map(|link| state(link, now).to_owned()));
     maybe("opened", link.map(|link| format!("{} of {} times", link.opens, link.max_opens)));
     maybe("link until", link.map(|link| second(link.expires_at)));
+    maybe("reminder", more.reminder.as_ref().map(|one| reminder::line(one, now, more.zone)));
     maybe("frozen", more.frozen.0.map(second));
     maybe("tenant frozen", more.frozen.1.map(second));
     if let Some(personal) = personal {
@@ -250,6 +261,7 @@ fn whole(
         "template": row.template,
         "renderer": row.renderer,
         "link": link,
+        "reminder": more.reminder.as_ref().map(|one| reminder::value(one, now, more.zone)),
         "personal": personal,
         "events": events,
     });

@@ -35,7 +35,7 @@ mod wire;
 
 pub use carrier::SmtpCarrier;
 pub use classify::Fate;
-pub use compose::{Composed, Composer, MailOrder};
+pub use compose::{Composed, Composer, FirstMail, MailOrder};
 pub use journal::{Abandoned, BootId, Journal};
 pub use probe::probe;
 pub use relay::{Relay, RelaySettings};

@@ -4,24 +4,17 @@
 //! posts it on its next working day. Sundays, holidays and the turn of the year
 //! are days off for all of them, Saturdays for most.
 
-use chrono::{
-    DateTime, Datelike as _, NaiveDate, NaiveTime, SubsecRound as _, TimeZone as _, Utc, Weekday,
-};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound as _, TimeZone as _, Utc};
 
-use super::{holidays::Holidays, retention::OutsideCalendar};
+use super::{retention::OutsideCalendar, working_days::WorkingDays};
 
 /// The hours of a print partner.
 #[derive(Clone, Debug)]
 pub struct CutOff {
     /// The last second of the day at which a letter still goes with the batch.
     pub closes: NaiveTime,
-    /// Whether the partner works on Saturdays that are no holidays.
-    pub open_on_saturdays: bool,
-    /// Where the partner's clock hangs.
-    pub zone: Tz,
-    /// The days off.
-    pub holidays: Holidays,
+    /// The days on which the partner works.
+    pub days: WorkingDays,
 }
 
 /// The batch a letter goes with.
@@ -40,13 +33,14 @@ pub struct Batch {
 impl CutOff {
     /// The first batch that a letter requested at `requested` can go with.
     pub fn next_batch(&self, requested: DateTime<Utc>) -> Result<Batch, OutsideCalendar> {
-        let local = requested.with_timezone(&self.zone);
+        let local = requested.with_timezone(&self.days.zone);
         let today = local.date_naive();
         // 15:00:00.9 is still 15:00:00 on the partner's clock.
         let in_time = local.time().trunc_subsecs(0) <= self.closes;
         let batch_day =
             if in_time && self.is_open(today) { today } else { self.open_day_after(today)? };
         let closes_at = self
+            .days
             .zone
             .from_local_datetime(&batch_day.and_time(self.closes))
             .latest()
@@ -57,13 +51,7 @@ impl CutOff {
 
     /// Whether the partner works on `day`.
     pub fn is_open(&self, day: NaiveDate) -> bool {
-        let turn_of_year = matches!((day.month(), day.day()), (12, 29..=31) | (1, 1..=3));
-        let weekend = match day.weekday() {
-            Weekday::Sun => true,
-            Weekday::Sat => !self.open_on_saturdays,
-            Weekday::Mon | Weekday::Tue | Weekday::Wed | Weekday::Thu | Weekday::Fri => false,
-        };
-        !turn_of_year && !weekend && !self.holidays.contains(day)
+        self.days.contains(day)
     }
 
     fn open_day_after(&self, day: NaiveDate) -> Result<NaiveDate, OutsideCalendar> {
@@ -80,9 +68,10 @@ mod tests {
     fn partner(open_on_saturdays: bool) -> CutOff {
         CutOff {
             closes: NaiveTime::from_hms_opt(15, 0, 0).unwrap(),
-            open_on_saturdays,
-            zone: Tz::Asia__Tokyo,
-            holidays: Holidays::default(),
+            days: WorkingDays {
+                saturdays: open_on_saturdays,
+                ..WorkingDays::of(chrono_tz::Tz::Asia__Tokyo)
+            },
         }
     }
 
@@ -127,7 +116,8 @@ mod tests {
     fn a_partner_that_never_opens_is_an_error() {
         let mut closed = partner(false);
         let start = NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
-        closed.holidays.overrides = start.iter_days().take(90).map(|day| (day, true)).collect();
+        closed.days.holidays.overrides =
+            start.iter_days().take(90).map(|day| (day, true)).collect();
         let requested = DateTime::parse_from_rfc3339("2026-11-05T10:00:00+09:00").unwrap().to_utc();
         assert_eq!(closed.next_batch(requested), Err(OutsideCalendar), "no endless search");
     }

@@ -6,3 +6,4 @@ pub mod durations;
 pub mod era;
 pub mod holidays;
 pub mod retention;
+pub mod working_days;

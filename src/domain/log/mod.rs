@@ -109,6 +109,10 @@ words! {
         Retried "retried"
         /// A person had the link issued again; the old one is dead.
         Reissued "reissued"
+        /// The relay took the reminder of a link that nobody had opened.
+        Reminded "reminded"
+        /// A reminder was not sent, or nobody knows whether it was; the code says why.
+        NotReminded "not_reminded"
         /// The sender took the job back before dispatch.
         Cancelled "cancelled"
         /// The sender took the document back after dispatch.

@@ -25,6 +25,7 @@ use crate::domain::{
     pdf::PdfFlaw,
     postal_address::PostalAddress,
     refusal::{Refusal, Refused},
+    reminder::Reminder,
     text::{BadText, check_block, check_filename, check_line},
 };
 
@@ -225,7 +226,12 @@ fn check_link(
     let Some(terms) = terms else {
         let ttl = LINK_TTL_DEFAULT.min(ttl_max(days_max));
         let max_opens = MAX_OPENS_DEFAULT;
-        return Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens, second_factor: None });
+        return Ok(CheckedLink {
+            ttl_seconds: ttl.as_secs(),
+            max_opens,
+            second_factor: None,
+            reminder: None,
+        });
     };
     if channel == Channel::Post {
         return Err(Refusal::BadOption.at("link"));
@@ -245,7 +251,8 @@ fn check_link(
         FactorClaim::EmailCode {} => FactorKind::EmailCode,
         FactorClaim::Passcode { .. } => FactorKind::Passcode,
     });
-    Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens, second_factor })
+    let reminder = terms.reminder.as_ref().map(Reminder::check).transpose()?;
+    Ok(CheckedLink { ttl_seconds: ttl.as_secs(), max_opens, second_factor, reminder })
 }
 
 fn check_passcode(terms: Option<&LinkTerms>) -> Result<Option<Passcode>, Refused> {

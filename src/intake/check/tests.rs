@@ -40,7 +40,7 @@ fn what_is_left_out_has_a_value() {
     assert_eq!(job.filename, FILENAME_DEFAULT, "a name");
     assert_eq!(
         job.link,
-        CheckedLink { ttl_seconds: 1_209_600, max_opens: 20, second_factor: None },
+        CheckedLink { ttl_seconds: 1_209_600, max_opens: 20, second_factor: None, reminder: None },
         "a link"
     );
     assert_eq!(job.send_at, noon(), "at once");

@@ -9,6 +9,7 @@ use crate::{
     store::{
         StoreError, Tx,
         error::Doing as _,
+        run::Rows as _,
         statements::{Statement, both},
         with_conn,
     },
@@ -162,6 +163,39 @@ pub async fn needed_mail_hours(tx: &mut Tx) -> Result<Vec<i64>, StoreError> {
         .doing("list hours with unsettled mails")
 }
 
+const OLD_UNDISPATCHED: &str = "
+    -- old_undispatched
+    SELECT j.id FROM work w JOIN jobs j ON j.id = w.job_id
+    WHERE j.purge_at IS NULL AND j.purged_at IS NULL AND j.dispatched_at IS NULL
+      AND j.send_at < $1
+    UNION
+    SELECT j.id FROM jobs j
+    WHERE j.reason IS NOT NULL AND j.purged_at IS NULL AND j.purge_at IS NULL
+      AND j.dispatched_at IS NULL AND j.send_at < $1
+    UNION
+    SELECT j.id FROM pieces p JOIN jobs j ON j.id = p.job_id
+    WHERE j.purge_at IS NULL AND j.purged_at IS NULL AND j.dispatched_at IS NULL
+      AND j.send_at < $1
+    ORDER BY id LIMIT $2
+";
+
+/// Deliveries that were to leave before `send_at_before`, never did, and have
+/// no clock: in flight, waiting for a person, or lying at a partner. The oldest
+/// first.
+pub async fn old_undispatched(
+    tx: &mut Tx,
+    send_at_before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<JobId>, StoreError> {
+    let ids = with_conn!(tx, |conn| sqlx::query(OLD_UNDISPATCHED)
+        .bind(send_at_before.timestamp_micros())
+        .bind(limit)
+        .ids(conn)
+        .await)
+    .doing("look for jobs too old to send")?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
 /// The statements of this file.
 pub(in crate::store) const STATEMENTS: &[Statement] = &[
     both("retention::exceptions_on_day", EXCEPTIONS),
@@ -169,4 +203,5 @@ pub(in crate::store) const STATEMENTS: &[Statement] = &[
     both("retention::too_old", TOO_OLD),
     both("retention::ripe", RIPE),
     both("retention::needed_mail_hours", NEEDED_HOURS),
+    both("retention::old_undispatched", OLD_UNDISPATCHED),
 ];

@@ -18,6 +18,7 @@ use super::{
     ledger::{self, EventColumns, EventRow},
     links,
     outbox::{self, OutboxColumns, OutboxRow},
+    reminders,
     run::{Change as _, Rows as _},
     statements::{Statement, both, postgres, sqlite},
     with_conn, work,
@@ -32,7 +33,9 @@ pub mod exceptions;
 pub mod months;
 pub mod segments;
 
-pub use exceptions::{due_one, exceptions_on_day, needed_mail_hours, ripe, too_old};
+pub use exceptions::{
+    due_one, exceptions_on_day, needed_mail_hours, old_undispatched, ripe, too_old,
+};
 pub use months::{drop_month, droppable_months, forget_keys};
 pub use segments::{SegmentRow, close_segments, empty_segments, known_segments, segment_destroyed};
 
@@ -165,6 +168,12 @@ const PURGE_POSTGRES: &str = "
     unissued AS (
         DELETE FROM reissues r WHERE r.job_id = ANY($3::uuid[]) AND (r.job_id IN (SELECT id FROM cleared)) IS TRUE
     ),
+    unplanned AS (
+        DELETE FROM reminders r WHERE r.job_id = ANY($3::uuid[]) AND (r.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
+    untwinned AS (
+        DELETE FROM twins t WHERE t.job_id = ANY($3::uuid[]) AND (t.job_id IN (SELECT id FROM cleared)) IS TRUE
+    ),
     emptied AS (
         UPDATE segments s SET live = s.live - g.count
         FROM (
@@ -271,6 +280,7 @@ async fn purge_one(tx: &mut Tx, now: DateTime<Utc>, item: &PurgeJob) -> Result<b
     work::reissue::forget(tx, item.id).await?;
     links::revoke_of_job(tx, item.id, now).await?;
     factors::forget(tx, item.id).await?;
+    reminders::forget(tx, item.id).await?;
     with_conn!(&mut *tx, |conn| {
         sqlx::query(DELETE_PIECE).bind(item.id.0).run(&mut *conn).await.doing(act)?;
         if let Some(segment) = row.segment {
@@ -339,39 +349,6 @@ pub async fn unsettled_on_day(
     Ok(ids.into_iter().map(JobId).collect())
 }
 
-const OLD_UNDISPATCHED: &str = "
-    -- old_undispatched
-    SELECT j.id FROM work w JOIN jobs j ON j.id = w.job_id
-    WHERE j.purge_at IS NULL AND j.purged_at IS NULL AND j.dispatched_at IS NULL
-      AND j.send_at < $1
-    UNION
-    SELECT j.id FROM jobs j
-    WHERE j.reason IS NOT NULL AND j.purged_at IS NULL AND j.purge_at IS NULL
-      AND j.dispatched_at IS NULL AND j.send_at < $1
-    UNION
-    SELECT j.id FROM pieces p JOIN jobs j ON j.id = p.job_id
-    WHERE j.purge_at IS NULL AND j.purged_at IS NULL AND j.dispatched_at IS NULL
-      AND j.send_at < $1
-    ORDER BY id LIMIT $2
-";
-
-/// Deliveries that were to leave before `send_at_before`, never did, and have
-/// no clock: in flight, waiting for a person, or lying at a partner. The oldest
-/// first.
-pub async fn old_undispatched(
-    tx: &mut Tx,
-    send_at_before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<JobId>, StoreError> {
-    let ids = with_conn!(tx, |conn| sqlx::query(OLD_UNDISPATCHED)
-        .bind(send_at_before.timestamp_micros())
-        .bind(limit)
-        .ids(conn)
-        .await)
-    .doing("look for jobs too old to send")?;
-    Ok(ids.into_iter().map(JobId).collect())
-}
-
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
     both("retention::due", DUE),
@@ -382,7 +359,6 @@ pub(super) const STATEMENTS: &[Statement] = &[
     both("retention::rewrap", REWRAP),
     both("retention::unsettled_on_mail_hour", UNSETTLED_ON_HOUR),
     both("retention::unsettled_on_day", UNSETTLED_ON_DAY),
-    both("retention::old_undispatched", OLD_UNDISPATCHED),
 ];
 
 #[cfg(test)]

@@ -196,6 +196,7 @@ impl Round<'_> {
             .bind(wanted(Step::HandOver))
             .bind(limit)
             .bind(wanted(Step::Resend))
+            .bind(wanted(Step::Remind))
             .all(&mut *tx.inner)
             .await
             .doing(ACT)?;
@@ -229,7 +230,7 @@ const LEASE_SQLITE: &str = "
     WHERE lease_epoch IS NULL AND job_id IN (
         SELECT w.job_id FROM work w
         WHERE w.lease_epoch IS NULL AND w.tenant = $3 AND w.run_at <= $2
-          AND w.step IN ($4, $5, $6, $8)
+          AND w.step IN ($4, $5, $6, $8, $9)
         ORDER BY w.run_at LIMIT $7
     )
     RETURNING job_id, tenant AS work_tenant, step, run_at, attempt, crashes, first_try_at,

@@ -54,11 +54,14 @@ pub enum Step {
     /// Send a mail with a link that is issued again; the delivery stays where
     /// it stands.
     Resend,
+    /// Remind of a link that nobody has opened; the delivery stays where it
+    /// stands.
+    Remind,
 }
 
 impl Step {
     /// Every step, in the order of the journey.
-    pub const ALL: [Self; 4] = [Self::Seal, Self::Send, Self::HandOver, Self::Resend];
+    pub const ALL: [Self; 5] = [Self::Seal, Self::Send, Self::HandOver, Self::Resend, Self::Remind];
 
     /// The word stored in the database.
     pub const fn word(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Step {
             Self::Send => "send",
             Self::HandOver => "hand_over",
             Self::Resend => "resend",
+            Self::Remind => "remind",
         }
     }
 
@@ -191,8 +195,14 @@ pub async fn retry_later(
     if work.lease != Some(epoch) {
         return Ok(false);
     }
-    let resend = work.step == Step::Resend && reissue::reissues_at(row.stage);
-    if resend || matches!(row.stage, Stage::Accepted | Stage::Sealed) {
+    let goes_on = match work.step {
+        Step::Resend if reissue::reissues_at(row.stage) => true,
+        Step::Remind => row.stage == Stage::Dispatched,
+        Step::Seal | Step::Send | Step::HandOver | Step::Resend => {
+            matches!(row.stage, Stage::Accepted | Stage::Sealed)
+        }
+    };
+    if goes_on {
         execute!(tx, "put a job off", RETRY, run_at.timestamp_micros(), job.0, epoch.0)?;
     } else {
         delete(tx, job).await?;

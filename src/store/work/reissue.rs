@@ -22,7 +22,7 @@ use crate::{
         error::Doing as _,
         execute,
         ledger::EventRow,
-        links,
+        links, reminders,
         run::Rows as _,
         statements::{Statement, both},
         with_conn,
@@ -91,8 +91,13 @@ pub async fn reissue(
     if !reissues_at(row.stage) || row.purged_at.is_some() {
         return Ok(ReissueAnswer::Refused(row.stage));
     }
-    if work.is_some() {
-        return Ok(ReissueAnswer::UnderWay);
+    match work {
+        // A reminder that has not left brings a link that is dead now.
+        Some(work) if work.step == Step::Remind && work.lease.is_none() => {
+            super::delete(tx, job).await?;
+        }
+        Some(_) => return Ok(ReissueAnswer::UnderWay),
+        None => {}
     }
     links::revoke_of_job(tx, job, now).await?;
     let (act, at) = ("issue a link again", now.timestamp_micros());
@@ -191,6 +196,8 @@ pub async fn recomposed(
         link.expires_at.timestamp_micros(),
         link.max_opens
     )?;
+    // Its dates count from this mail, and its link is this one.
+    reminders::look_again(tx, job, work.run_at).await?;
     Ok(true)
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     domain::{
         ids::{Epoch, JobId, SegmentId},
+        reminder::Reminder,
         stage::{Event, Stage},
     },
     store::{
@@ -78,6 +79,17 @@ pub struct NewLink {
     pub expires_at: DateTime<Utc>,
     /// How often it opens.
     pub max_opens: i64,
+    /// The reminder that was asked for, and when to look at it first.
+    pub reminder: Option<(Reminder, DateTime<Utc>)>,
+}
+
+impl NewLink {
+    /// Rule, days and first look of its reminder, as the books keep them.
+    fn plan(&self) -> Option<(&'static str, i64, i64)> {
+        let (reminder, at) = self.reminder?;
+        let (rule, days) = reminder.parts();
+        Some((rule, days.into(), at.timestamp_micros()))
+    }
 }
 
 /// What comes after sealing.
@@ -200,6 +212,14 @@ const POSTGRES: &str = "
                     $34::bigint[]) AS l (job, tenant, day, print, expires_at, max_opens)
         WHERE (l.job IN (SELECT id FROM held)) IS TRUE
     ),
+    new_reminder AS (
+        INSERT INTO reminders (job_id, tenant, rule, days, due_at, state)
+        SELECT r.job, r.tenant, r.rule, r.days, r.due_at, 'planned'
+        FROM UNNEST($39::uuid[], $40::text[], $41::text[], $42::bigint[], $43::bigint[])
+            AS r (job, tenant, rule, days, due_at)
+        WHERE (r.job IN (SELECT id FROM held)) IS TRUE
+        ON CONFLICT (job_id) DO UPDATE SET due_at = EXCLUDED.due_at, state = EXCLUDED.state
+    ),
     new_piece AS (
         INSERT INTO pieces (job_id, tenant, partner, state, pages, sha256)
         SELECT job, tenant, partner, 'waiting', pages, pdf_sha256
@@ -250,6 +270,7 @@ fn bind_all<'q>(
     let events = EventColumns::of(jobs.iter().map(|job| &job.event));
     let outbox = OutboxColumns::of(outbox);
     let links = || jobs.iter().filter_map(|job| Some((job, job.link.as_ref()?)));
+    let plans = || links().filter_map(|(job, link)| Some((job, link.plan()?)));
     Ok(sqlx::query(POSTGRES)
         .bind(epoch.0)
         .bind(now.timestamp_micros())
@@ -288,7 +309,12 @@ fn bind_all<'q>(
         .bind(outbox.id)
         .bind(outbox.job)
         .bind(outbox.routing_key)
-        .bind(outbox.sealed))
+        .bind(outbox.sealed)
+        .bind(plans().map(|(job, _)| job.job.0).collect::<Vec<_>>())
+        .bind(plans().map(|(job, _)| job.event.tenant.as_str()).collect::<Vec<_>>())
+        .bind(plans().map(|(_, (rule, _, _))| rule).collect::<Vec<_>>())
+        .bind(plans().map(|(_, (_, days, _))| days).collect::<Vec<_>>())
+        .bind(plans().map(|(_, (_, _, at))| at).collect::<Vec<_>>()))
 }
 
 const SEAL_JOB: &str = "
@@ -304,6 +330,12 @@ const INSERT_LINK: &str = "
     -- seal_now: link
     INSERT INTO links (day, print, job_id, tenant, expires_at, max_opens, opens)
     VALUES ($1, $2, $3, $4, $5, $6, 0)
+";
+const INSERT_REMINDER: &str = "
+    -- seal_now: reminder
+    INSERT INTO reminders (job_id, tenant, rule, days, due_at, state)
+    VALUES ($1, $2, $3, $4, $5, 'planned')
+    ON CONFLICT (job_id) DO UPDATE SET due_at = EXCLUDED.due_at, state = EXCLUDED.state
 ";
 const INSERT_PIECE: &str = "
     -- seal_now: piece
@@ -381,6 +413,16 @@ async fn follow_up(
             .run(&mut *conn)
             .await?;
     }
+    if let Some((rule, days, at)) = job.link.as_ref().and_then(NewLink::plan) {
+        sqlx::query(INSERT_REMINDER)
+            .bind(job.job.0)
+            .bind(tenant)
+            .bind(rule)
+            .bind(days)
+            .bind(at)
+            .run(&mut *conn)
+            .await?;
+    }
     if let Some(partner) = job.partner() {
         sqlx::query(INSERT_PIECE)
             .bind(job.job.0)
@@ -409,6 +451,7 @@ pub(in crate::store) const STATEMENTS: &[Statement] = &[
     postgres("seal_now", POSTGRES),
     sqlite("seal_now: job", SEAL_JOB),
     both("seal_now: link", INSERT_LINK),
+    sqlite("seal_now: reminder", INSERT_REMINDER),
     both("seal_now: piece", INSERT_PIECE),
     sqlite("seal_now: next step", NEXT_STEP),
     both("seal_now: segment", COUNT_SEGMENT),

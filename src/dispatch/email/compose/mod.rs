@@ -31,7 +31,7 @@ use crate::domain::locale::Locale;
 mod order;
 mod part;
 
-pub use order::{Composed, Fault, Field, MailOrder};
+pub use order::{Composed, Fault, Field, FirstMail, MailOrder};
 
 /// Stands in a rendered template where the link goes.
 const LINK: char = '\0';
@@ -61,7 +61,7 @@ impl Composer {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_auto_escape_callback(|name| match name {
-            "ja.html" | "en.html" | "ja.code.html" | "en.code.html" => AutoEscape::Html,
+            html if html.rsplit('.').next() == Some("html") => AutoEscape::Html,
             _ => AutoEscape::None,
         });
         for (name, source) in [
@@ -74,6 +74,12 @@ impl Composer {
             ("en.code.subject", include_str!("../../../../templates/mail/en.code.subject")),
             ("en.code.txt", include_str!("../../../../templates/mail/en.code.txt")),
             ("en.code.html", include_str!("../../../../templates/mail/en.code.html")),
+            ("ja.reminder.subject", include_str!("../../../../templates/mail/ja.reminder.subject")),
+            ("ja.reminder.txt", include_str!("../../../../templates/mail/ja.reminder.txt")),
+            ("ja.reminder.html", include_str!("../../../../templates/mail/ja.reminder.html")),
+            ("en.reminder.subject", include_str!("../../../../templates/mail/en.reminder.subject")),
+            ("en.reminder.txt", include_str!("../../../../templates/mail/en.reminder.txt")),
+            ("en.reminder.html", include_str!("../../../../templates/mail/en.reminder.html")),
             ("en.subject", include_str!("../../../../templates/mail/en.subject")),
             ("en.txt", include_str!("../../../../templates/mail/en.txt")),
             ("en.html", include_str!("../../../../templates/mail/en.html")),
@@ -89,7 +95,24 @@ impl Composer {
             Locale::Ja => ["ja.subject", "ja.txt", "ja.html"],
             Locale::En => ["en.subject", "en.txt", "en.html"],
         };
-        self.write(order, names, order.link_url)
+        self.write(order, None, names, order.link_url)
+    }
+
+    /// Writes the mail that reminds of a link that nobody has opened; mail
+    /// programs show it below the mail that it reminds of.
+    pub fn compose_reminder(
+        &self,
+        order: &MailOrder<'_>,
+        first: &FirstMail<'_>,
+    ) -> Result<Composed, Fault> {
+        let names = match order.locale {
+            Locale::Ja => ["ja.reminder.subject", "ja.reminder.txt", "ja.reminder.html"],
+            Locale::En => ["en.reminder.subject", "en.reminder.txt", "en.reminder.html"],
+        };
+        if !text::is_message_id(first.message_id) {
+            return Err(Fault::BadMessageId);
+        }
+        self.write(order, Some(first), names, order.link_url)
     }
 
     /// Writes the mail that carries a code. Of the order's link only the host
@@ -99,12 +122,13 @@ impl Composer {
             Locale::Ja => ["ja.code.subject", "ja.code.txt", "ja.code.html"],
             Locale::En => ["en.code.subject", "en.code.txt", "en.code.html"],
         };
-        self.write(order, names, code)
+        self.write(order, None, names, code)
     }
 
     fn write(
         &self,
         order: &MailOrder<'_>,
+        first: Option<&FirstMail<'_>>,
         [subject, plain, html]: [&str; 3],
         secret: &str,
     ) -> Result<Composed, Fault> {
@@ -114,7 +138,7 @@ impl Composer {
             return Err(Fault::BadMessageId);
         }
         let envelope = Envelope::read(order)?;
-        let view = view(order, host)?;
+        let view = view(order, first, host)?;
         let plain = self.render(plain, &view)?;
         let html = self.render(html, &view)?;
         let subject = match order.subject {
@@ -124,7 +148,7 @@ impl Composer {
         text::check(Field::Subject, &subject)?;
 
         let boundary = boundary(order.message_id);
-        let head = head(order, &envelope, subject, &boundary)?;
+        let head = head(order, first, &envelope, subject, &boundary)?;
         // Large enough from the start: a buffer that grows leaves a copy of
         // the link behind. Not much larger: all of it has to be wiped.
         let plain = Part::new("text/plain", &plain, secret);
@@ -181,7 +205,7 @@ fn check_texts(order: &MailOrder<'_>) -> Result<(), Fault> {
 }
 
 /// What the templates see.
-fn view(order: &MailOrder<'_>, host: &str) -> Result<Value, Fault> {
+fn view(order: &MailOrder<'_>, first: Option<&FirstMail<'_>>, host: &str) -> Result<Value, Fault> {
     Ok(context! {
         tenant => order.tenant_name,
         title => order.title,
@@ -191,6 +215,7 @@ fn view(order: &MailOrder<'_>, host: &str) -> Result<Value, Fault> {
         support => order.support.to_string(),
         replies => order.reply_to.is_some(),
         expires => moment(order.locale, &order.expires_at)?,
+        first_sent => first.map(|first| day(order.locale, &first.sent_at)).transpose()?,
         host => host,
         // The secret of the mail: the link, or the code.
         link => LINK.to_string(),
@@ -214,6 +239,17 @@ fn moment(locale: Locale, at: &DateTime<Tz>) -> Result<String, Fault> {
     })
 }
 
+/// A day as people read it.
+fn day(locale: Locale, at: &DateTime<Tz>) -> Result<String, Fault> {
+    if !(1970..=9999).contains(&at.year()) {
+        return Err(Fault::BadDate);
+    }
+    Ok(match locale {
+        Locale::Ja => at.format("%Y年%-m月%-d日").to_string(),
+        Locale::En => at.format("%-d %B %Y").to_string(),
+    })
+}
+
 /// The line between the parts. `=_` stands in no base64 text;
 /// [`Part::write`] looks after the rest.
 fn boundary(message_id: &str) -> String {
@@ -224,6 +260,7 @@ fn boundary(message_id: &str) -> String {
 /// Writes the headers.
 fn head(
     order: &MailOrder<'_>,
+    first: Option<&FirstMail<'_>>,
     envelope: &Envelope,
     subject: String,
     boundary: &str,
@@ -242,6 +279,9 @@ fn head(
     headers.set(header::To::from(one(order.to_name, &envelope.to)));
     headers.set(header::Subject::from(subject));
     let (date, named) = (order.date.to_rfc2822(), fold(&headers.to_string()));
+    let thread = first.map(|FirstMail { message_id: id, .. }| {
+        ["\r\nIn-Reply-To: ", id, "\r\nReferences: ", id].concat()
+    });
     let pieces = [
         "Date: ",
         date.as_str(),
@@ -249,6 +289,7 @@ fn head(
         named.as_str(),
         "Message-ID: ",
         order.message_id,
+        thread.as_deref().unwrap_or_default(),
         "\r\nAuto-Submitted: auto-generated\r\nContent-Language: ",
         order.locale.tag(),
         "\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"",

@@ -55,6 +55,21 @@ impl fmt::Debug for MailOrder<'_> {
     }
 }
 
+/// The mail that a reminder reminds of.
+#[derive(Clone, Copy)]
+pub struct FirstMail<'a> {
+    /// When it left, in the zone its day is to be shown in.
+    pub sent_at: DateTime<Tz>,
+    /// Its `Message-ID`.
+    pub message_id: &'a str,
+}
+
+impl fmt::Debug for FirstMail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FirstMail(..)")
+    }
+}
+
 /// A finished mail and its envelope. It holds the link: `Debug` is mute.
 pub struct Composed {
     /// The message (RFC 5322) with CRLF line ends, ready to be sent.

@@ -294,3 +294,37 @@ fn composing_is_cheap() {
     let each = started.elapsed() / 2_000;
     assert!(each < std::time::Duration::from_millis(1), "composing took {each:?}");
 }
+
+#[test]
+fn a_reminder_says_what_it_reminds_of() {
+    for order in [order(), english()] {
+        let sent_at = order.date.with_timezone(&Tz::Asia__Tokyo);
+        let first_id = "<0190a1b2-c3d4-7abc-8def-0123456789ab.1@send.example.co.jp>";
+        let order = MailOrder {
+            message_id: "<0190a1b2-c3d4-7abc-8def-0123456789ab.r@send.example.co.jp>",
+            date: order.date + TimeDelta::days(3),
+            ..order
+        };
+        let composer = Composer::new().unwrap();
+        let first = FirstMail { sent_at, message_id: first_id };
+        let mail = composer.compose_reminder(&order, &first).unwrap();
+        let read = MessageParser::default().parse(mail.bytes.as_slice()).unwrap();
+        let text = read.body_text(0).unwrap();
+        let html = read.html_part(0).unwrap().text_contents().unwrap().to_owned();
+        let (sent, until, unopened, subject) = match order.locale {
+            Locale::Ja => ("2026年11月21日", "2026年12月21日", "まだ開かれていません", "未開封"),
+            Locale::En => ("21 November 2026", "21 December 2026", "not been opened", "Not opened"),
+        };
+        for word in [LINK_URL, order.tenant_name, order.title, sent, until, unopened, "KT-4F7Q"] {
+            assert!(text.contains(word), "the text must say {word}: {text}");
+            assert!(html.contains(word), "the HTML must say {word}");
+        }
+        assert!(read.subject().unwrap().contains(subject), "the subject says what it is");
+        let id = first_id.trim_matches(['<', '>']);
+        assert_eq!(read.in_reply_to().as_text(), Some(id), "it stands below the first mail");
+        assert_eq!(read.references().as_text(), Some(id), "in every program");
+        let wrong = FirstMail { message_id: "<a b@c>", ..first };
+        let refused = composer.compose_reminder(&order, &wrong);
+        assert!(matches!(refused, Err(Fault::BadMessageId)), "no other header gets in");
+    }
+}
