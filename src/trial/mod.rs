@@ -14,7 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    blobs::{Blobs, Place},
+    blobs::Blobs,
     clock::{Clock as _, HandClock},
     crypto::{
         delivery::{DeliveryKey, artifact_aad},
@@ -317,18 +317,6 @@ impl Office {
         let service = service(row.channel);
         let day = self.keys.existing_day_key(&row.tenant, service, row.purge_day).await.ok()?;
         DeliveryKey::unwrap(&day, &row.tenant, row.id, row.wrapped_key.as_ref()?).ok()
-    }
-
-    /// The plain document of a row, as far as keys and bytes still allow; the
-    /// row may be an old one, from a backup.
-    pub(crate) async fn document(&self, row: &JobRow) -> Option<Vec<u8>> {
-        let key = self.delivery_key(row).await?;
-        let number = |n: Option<i64>| u64::try_from(n?).ok();
-        let (segment, offset) = (row.segment?, number(row.artifact_offset)?);
-        let place = Place { segment, offset, len: number(row.artifact_len)? };
-        let sealed = self.blobs.read(&place, 0..place.len).await.ok()?;
-        let aad = artifact_aad(&row.tenant, row.id);
-        stream::open(&key.artifact_key(), &aad, &sealed).ok().map(|plain| plain.to_vec())
     }
 
     /// What the log says of a delivery.

@@ -436,7 +436,7 @@ journeys! {
                 for name in ["remind", "carry", "finish"] {
                     let services = office.services.iter_mut();
                     for service in services.filter(|service| service.name() == name) {
-                        let _ = service.tick().await;
+                        drop(service.tick().await);
                     }
                 }
             }
@@ -489,7 +489,7 @@ impl TestOffice<'_> {
     async fn try_all(&mut self) {
         for _ in 0..4 {
             for service in &mut self.services {
-                let _ = service.tick().await;
+                drop(service.tick().await);
             }
         }
     }
