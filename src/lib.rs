@@ -53,11 +53,6 @@ pub mod app;
 // The command line: prints, never decides.
 pub mod cli;
 
-// Rendering and serving make and drop many small values: what this allocator
-// saves is in docs/PERFORMANCE.md. Here, so that benches measure what runs.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 // A small office for tests.
 #[cfg(test)]
 mod trial;

@@ -223,9 +223,11 @@ fn is_plain_json(request: &Request) -> bool {
 async fn body(request: Request, limits: Limits) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits = request.headers().contains_key(header::EXPECT);
     let mut stream = request.into_body().into_data_stream();
     if announced.is_some_and(|length| length > limits.body_bytes_max) {
-        return Err(too_large(stream).await);
+        // Who waits for leave to send has not begun.
+        return Err(if waits { Refusal::TooLarge.into() } else { too_large(stream).await });
     }
     let reading = gather(&mut stream, limits.body_bytes_max);
     // A caller that dawdles gets the answer of one that came too soon.

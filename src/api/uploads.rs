@@ -109,9 +109,10 @@ async fn body(request: Request, limits: Limits) -> Result<Zeroizing<Vec<u8>>, Pr
     let most = limits.upload_bytes_max;
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits = request.headers().contains_key(header::EXPECT);
     let mut stream = request.into_body().into_data_stream();
     if announced.is_some_and(|length| length > most) {
-        return Err(too_large(stream).await);
+        return Err(if waits { Refusal::TooLarge.into() } else { too_large(stream).await });
     }
     let reading = async {
         // Growing would leave copies behind.

@@ -157,7 +157,7 @@ impl Files {
 
     pub(super) async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
         let folder = Arc::clone(&self.folder);
-        blocking(move || list(&folder).map_err(BlobError::disk("list segments"))).await
+        blocking(move || list(&folder).map_err(BlobError::folder("list segments"))).await
     }
 }
 
@@ -168,7 +168,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn read(path: &Path, within: Range<u64>) -> Result<Bytes, BlobError> {
-    let file = File::open(path).map_err(BlobError::disk("open a segment"))?;
+    let act = "open a segment";
+    let there = path.parent().is_none_or(Path::exists);
+    let failed = |error| {
+        if there { BlobError::disk(act)(error) } else { BlobError::folder(act)(error) }
+    };
+    let file = File::open(path).map_err(failed)?;
     let wanted = within.end.saturating_sub(within.start);
     // Asked first, so that a wrong length in a row cannot make us take memory.
     let size = file.metadata().map_err(BlobError::disk("measure a segment"))?.len();
@@ -284,7 +289,7 @@ impl Pen {
             .create_new(true)
             .mode(0o600)
             .open(self.folder.join(file_name(id)))
-            .map_err(BlobError::disk("create a segment"))?;
+            .map_err(BlobError::folder("create a segment"))?;
         let segment = Segment { id, day, file, len: 0 };
         let locked = segment.file.lock();
         if let Err(error) = locked {

@@ -104,7 +104,12 @@ impl Objects {
     pub(super) async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
         let found = self.store.list(Some(&self.prefix));
         found
-            .try_filter_map(async |object| Ok(object.location.filename().and_then(segment_of)))
+            .try_filter_map(async |object| {
+                // What lies deeper is another office's, whose prefix is below ours.
+                let mut rest = object.location.prefix_match(&self.prefix).into_iter().flatten();
+                let name = rest.next().filter(|_| rest.next().is_none());
+                Ok(name.and_then(|name| segment_of(name.as_ref())))
+            })
             .try_collect()
             .await
             .map_err(BlobError::objects("list segments"))

@@ -229,10 +229,12 @@ impl Retention {
         self.end_uploads(now, &mut done).await?;
         self.destroy_mail_keys(now, &mut done).await?;
         self.destroy_other_keys(now, &mut done).await?;
-        // Bytes after every key: their store may be away.
-        self.finish_orphans(now, &mut done).await?;
-        self.destroy_segments(now, &mut done).await?;
-        self.make_rounds(now, &mut done).await?;
+        // Bytes after every key: their store may be away. What fails stops
+        // nothing else.
+        let orphans = self.finish_orphans(now, &mut done).await;
+        let segments = self.destroy_segments(now, &mut done).await;
+        let rounds = self.make_rounds(now, &mut done).await;
+        orphans.and(segments).and(rounds)?;
         let idle = done == Done { doubtful: done.doubtful, ..Done::default() };
         Ok(if idle { Tick::Idle } else { Tick::Worked(done) })
     }

@@ -52,9 +52,16 @@ impl Retention {
         let mut tx = self.db.read().await?;
         let empty = retention::empty_segments(&mut tx, now, self.settings.segment_grace).await?;
         drop(tx);
+        let mut failed = None;
         for segment in empty.into_iter().take(PORTION) {
-            if !self.destroy_bytes(segment).await? {
-                continue;
+            match self.destroy_bytes(segment).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // One that cannot be destroyed stops no other.
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
             }
             let id = segment.0.as_bytes().as_slice();
             let event =
@@ -66,7 +73,7 @@ impl Retention {
             }
             tx.commit().await?;
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Once an hour: closes segments that nobody appends to any more, drops

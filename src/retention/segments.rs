@@ -48,6 +48,8 @@ pub struct Compared {
     pub missing: Vec<SegmentId>,
     /// Segments in the store that no row knows.
     pub unknown: Vec<SegmentId>,
+    /// Whether some segment of the books lies in the store.
+    pub some_known: bool,
 }
 
 /// Compares the store with the books. A segment that comes or goes meanwhile
@@ -63,7 +65,8 @@ pub async fn compare(db: &Db, blobs: &Blobs) -> Result<Compared, RetentionError>
     let unknown = stored.difference(&was_known).filter(|id| !is_known.contains(id));
     let mut unknown: Vec<SegmentId> = unknown.copied().collect();
     unknown.sort_unstable();
-    Ok(Compared { missing, unknown })
+    let some_known = was_known.iter().any(|id| stored.contains(id));
+    Ok(Compared { missing, unknown, some_known })
 }
 
 async fn known(db: &Db) -> Result<Vec<SegmentRow>, RetentionError> {
@@ -106,16 +109,15 @@ impl Retention {
         now: DateTime<Utc>,
         done: &mut Done,
     ) -> Result<(), RetentionError> {
-        let Compared { missing, unknown } = compare(&self.db, &self.blobs).await?;
-        let nothing_lacks = missing.is_empty();
+        let Compared { missing, unknown, some_known } = compare(&self.db, &self.blobs).await?;
         self.tell_missing(&missing);
-        if !self.is_our_store(now, nothing_lacks).await? {
-            return Ok(());
-        }
         let age = self.settings.segment_grace.max(ORPHAN_AGE);
         let old = unknown.into_iter().filter(|id| is_older(*id, age, now));
         let old: Vec<SegmentId> = old.take(PORTION).collect();
-        if old.is_empty() {
+        // What is full of segments that we do not know, and of none that we do,
+        // is most likely another's, whose mark is still to come.
+        let may_be_ours = missing.is_empty() && (some_known || old.is_empty());
+        if !self.is_our_store(now, may_be_ours).await? || old.is_empty() {
             return Ok(());
         }
         let note = old.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -125,7 +127,8 @@ impl Retention {
         self.finish_orphans(now, done).await
     }
 
-    /// Destroys the orphans that are noted, and says so in the log.
+    /// Destroys the orphans that are noted, and says so in the log. One that
+    /// cannot be destroyed stays noted and stops no other.
     pub(super) async fn finish_orphans(
         &self,
         now: DateTime<Utc>,
@@ -137,12 +140,17 @@ impl Retention {
         let Some(note) = note.filter(|note| !note.value.is_empty()) else { return Ok(()) };
         let ids: Result<Vec<SegmentId>, _> = note.value.split(' ').map(str::parse).collect();
         let mut events: Vec<EventRow> = Vec::new();
+        let (mut left, mut failed) = (Vec::new(), None);
         for segment in ids.map_err(|_| RetentionError::Note)? {
             match self.blobs.destroy(segment).await {
                 Ok(()) | Err(BlobError::Gone) => {}
                 // Somebody writes a segment of two days ago: the next round asks again.
                 Err(BlobError::InUse) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    left.push(segment.to_string());
+                    failed = failed.or(Some(error));
+                    continue;
+                }
             }
             let id = segment.0.as_bytes().as_slice();
             let facts = vec![("orphan", 1.into()), ("segment", id.into())];
@@ -150,25 +158,26 @@ impl Retention {
         }
         let mut tx = self.db.begin().await?;
         ledger::append(&mut tx, &events).await?;
-        checkpoints::set(&mut tx, ORPHANS, now, "").await?;
+        checkpoints::set(&mut tx, ORPHANS, now, &left.join(" ")).await?;
         tx.commit().await?;
         done.orphans = done.orphans.saturating_add(events.len());
         if !events.is_empty() {
             let count = events.len();
             tracing::warn!(count, "segments that no delivery knows were destroyed");
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Whether unknown segments are ours to destroy. Marks a store that has no
-    /// mark, unless something is missing from it.
+    /// Whether unknown segments are ours to destroy: never in the round that
+    /// marks the store. Marks one that has no mark if it `may_be_ours`.
     async fn is_our_store(
         &self,
         now: DateTime<Utc>,
-        nothing_lacks: bool,
+        may_be_ours: bool,
     ) -> Result<bool, RetentionError> {
         let mut whose = whose(&self.db, &self.blobs).await?;
-        if whose == Whose::Nobodys || (whose == Whose::Bare && nothing_lacks) {
+        let bare = matches!(whose, Whose::Nobodys | Whose::Bare);
+        if bare && may_be_ours {
             let mark = self.mark_of_books(now).await?;
             self.blobs.set_mark(&mark).await?;
             // Another process, or another office, may have been faster.
@@ -184,7 +193,7 @@ impl Retention {
                  destroyed; see `kakitome check`"
             );
         }
-        Ok(!foreign)
+        Ok(!foreign && !bare)
     }
 
     /// The mark that the books know; drawn where they know none.

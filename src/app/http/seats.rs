@@ -68,11 +68,12 @@ impl Drop for Seat {
     }
 }
 
-/// As many connections as the system allows, `most` at the most: half of the files
-/// that the process may open, so that the other half is there for databases,
-/// segments and the relay. Asks the system for more than it gives unasked.
+/// As many connections as the system allows, `most` at the most: a quarter of the
+/// files that the process may open, so that two listeners, the pages and the
+/// interface, leave half of them to databases, segments and the relay. Asks the
+/// system for more than it gives unasked.
 pub(super) fn allowed(most: usize) -> usize {
-    let wanted = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(2);
+    let wanted = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(4);
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|files| files < wanted) {
         let more = limit.maximum.map_or(wanted, |files| files.min(wanted));
@@ -81,8 +82,8 @@ pub(super) fn allowed(most: usize) -> usize {
             limit = raised;
         }
     }
-    let half = limit.current.map_or(u64::MAX, |files| files / 2);
-    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, most)
+    let share = limit.current.map_or(u64::MAX, |files| files / 4);
+    usize::try_from(share).unwrap_or(usize::MAX).clamp(1, most)
 }
 
 /// The /56 that one customer of a provider has, or the one address of IPv4.

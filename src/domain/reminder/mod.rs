@@ -130,6 +130,12 @@ impl Reminder {
     }
 }
 
+/// Whether a reminder may leave now that was to leave before: in the hours in
+/// which people work, and with a working day left.
+pub fn may_leave(now: DateTime<Utc>, expires: DateTime<Utc>, days: &WorkingDays) -> bool {
+    days.is_open(now, MORNING, EVENING) && leaves_time(now, expires)
+}
+
 /// Whether a person who is reminded at `at` still has a working day.
 fn leaves_time(at: DateTime<Utc>, expires: DateTime<Utc>) -> bool {
     at.checked_add_signed(LEFT_MIN).is_some_and(|needed| needed <= expires)

@@ -125,6 +125,24 @@ fn one_of_the_two_and_in_bounds() {
     }
 }
 
+#[test]
+fn what_was_put_off_leaves_by_day_and_in_time_only() {
+    let days = WorkingDays::of(TOKYO);
+    let (far, near) = ("2026-12-04T12:00:00+09:00", "2026-11-24T18:00:00+09:00");
+    for (now, expires, expected) in [
+        ("2026-11-24T08:00:00+09:00", far, true),
+        ("2026-11-24T02:00:00+09:00", far, false),
+        ("2026-11-24T17:00:00+09:00", far, false),
+        // A Saturday, and a holiday.
+        ("2026-11-21T10:00:00+09:00", far, false),
+        ("2026-11-23T10:00:00+09:00", far, false),
+        ("2026-11-24T09:00:00+09:00", near, true),
+        ("2026-11-24T09:00:01+09:00", near, false),
+    ] {
+        assert_eq!(may_leave(at(now), at(expires), &days), expected, "{now} until {expires}");
+    }
+}
+
 fn unopened() -> Seen {
     Seen {
         stage: Stage::Dispatched,

@@ -11,6 +11,8 @@ on_both! { "2026-01-31T03:00:00Z" =>
     orphans_are_finished_after_a_death
     what_is_missing_is_told_and_nothing_is_forgotten
     a_store_of_other_books_keeps_what_we_do_not_know
+    a_store_whose_owner_has_not_marked_it_yet_is_not_taken
+    an_orphan_that_cannot_be_destroyed_stops_nothing_else
     an_emptied_store_is_marked_again_and_one_that_lacks_something_is_not
 }
 
@@ -85,7 +87,11 @@ async fn what_is_missing_is_told_and_nothing_is_forgotten(office: Office) {
     let aside = office.blobs_folder().join("aside");
     std::fs::rename(&file, &aside).unwrap();
     let found = compare(&office.db, &office.blobs).await.unwrap();
-    assert_eq!(found, Compared { missing: vec![segment], unknown: Vec::new() }, "which");
+    assert_eq!(
+        found,
+        Compared { missing: vec![segment], unknown: Vec::new(), some_known: false },
+        "which"
+    );
     office.wait(TimeDelta::hours(2)).await;
     run(&retention).await;
     assert_eq!(retention.missing_segments(), Some(1), "told");
@@ -113,6 +119,48 @@ async fn a_store_of_other_books_keeps_what_we_do_not_know(office: Office) {
     assert!(is_purged(&office, ours).await, "what is ours goes on its day");
     assert_eq!(office.blobs.list().await.unwrap(), [theirs], "what is not ours stays");
     assert_eq!(office.blobs.mark().await.unwrap().as_deref(), Some("another0ffice"), "theirs");
+}
+
+/// Another office's store, full, without a mark: our books know nothing in it.
+async fn a_store_whose_owner_has_not_marked_it_yet_is_not_taken(office: Office) {
+    let theirs = orphan(&office).await;
+    office.wait(TimeDelta::days(3)).await;
+    for _ in 0..2 {
+        let done = run(&retention(&office)).await;
+        assert_eq!(done.orphans, 0, "{done:?}");
+        office.wait(TimeDelta::hours(2)).await;
+    }
+    assert_eq!(whose(&office.db, &office.blobs).await.unwrap(), Whose::Nobodys, "not marked");
+    assert_eq!(office.blobs.list().await.unwrap(), [theirs], "not touched");
+    // Something of ours lies there as well: it is ours, from the next round on.
+    office.sent(&office.mail("tokyo", Tz::Asia__Tokyo)).await;
+    run(&retention(&office)).await;
+    assert_eq!(whose(&office.db, &office.blobs).await.unwrap(), Whose::Ours, "marked");
+    assert!(office.blobs.list().await.unwrap().contains(&theirs), "not in the round that marks");
+    office.wait(TimeDelta::hours(2)).await;
+    let done = run(&retention(&office)).await;
+    assert_eq!(done.orphans, 1, "{done:?}");
+}
+
+async fn an_orphan_that_cannot_be_destroyed_stops_nothing_else(office: Office) {
+    run(&retention(&office)).await;
+    let (stuck, loose) = (orphan(&office).await, orphan(&office).await);
+    office.wait(TimeDelta::days(3)).await;
+    // A folder of this name is not opened for writing, whoever asks.
+    let path = office.blobs_folder().join(format!("{stuck}.kks"));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let id = office.sent(&office.mail("tokyo", Tz::Asia__Tokyo)).await;
+    let retention = retention(&office);
+    assert!(retention.tick().await.is_err(), "it is told");
+    assert_eq!(destroyed(&office).await.len(), 1, "the other one is gone, on record");
+    assert!(!office.blobs.list().await.unwrap().contains(&loose), "indeed");
+    office.set(office.job(id).await.purge_at.unwrap()).await;
+    assert!(retention.tick().await.is_err(), "still");
+    assert!(is_purged(&office, id).await, "and what is due goes");
+    std::fs::remove_dir(&path).unwrap();
+    run(&retention).await;
+    assert_eq!(destroyed(&office).await.len(), 3, "with its segment, and the stuck one");
 }
 
 async fn an_emptied_store_is_marked_again_and_one_that_lacks_something_is_not(office: Office) {

@@ -4,7 +4,9 @@
 //! delivery, the link. So one of the two is first. PostgreSQL does it in one
 //! statement and one round trip. There a row that was waited for is looked at
 //! again as it stands then, and the link is locked as well, so that a statement
-//! that began before a recall does not believe what it saw before it.
+//! that began before a recall does not believe what it saw before it. Only the
+//! freeze of a whole tenant is seen as it was when the statement began: the
+//! stream's first look finds it.
 
 use super::Way;
 use crate::{

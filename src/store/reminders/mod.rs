@@ -14,7 +14,7 @@ use super::{
     error::Doing as _,
     execute, jobs,
     run::Rows as _,
-    statements::{Statement, both},
+    statements::{Statement, both, each},
     with_conn,
 };
 use crate::domain::{
@@ -112,18 +112,37 @@ fn seen(row: &impl Cells, job: &jobs::JobRow) -> Result<Seen, StoreError> {
     })
 }
 
-const DUE: &str = concat!(
-    "-- reminders::due
-    SELECT ",
-    jobs::job_columns!(),
-    ", ",
-    seen_columns!(),
-    "WHERE r.due_at <= $1 ORDER BY r.due_at, r.job_id LIMIT $2"
+macro_rules! due_sql {
+    ($which:literal) => {
+        concat!(
+            "-- reminders::due
+            SELECT ",
+            jobs::job_columns!(),
+            ", ",
+            seen_columns!(),
+            "WHERE r.job_id ",
+            $which,
+            " ORDER BY r.due_at, r.job_id"
+        )
+    };
+}
+const DUE_SQLITE: &str = due_sql!(
+    "IN (SELECT d.job_id FROM reminders d WHERE d.due_at <= $1
+         ORDER BY d.due_at, d.job_id LIMIT $2)"
+);
+// An array, of which the planner expects ten: see `claim`.
+const DUE_POSTGRES: &str = due_sql!(
+    "= ANY(ARRAY(SELECT d.job_id FROM reminders d WHERE d.due_at <= $1
+                 ORDER BY d.due_at, d.job_id LIMIT $2))"
 );
 
 /// Reminders whose time to be looked at has come, the oldest first.
 pub async fn due(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Due>, StoreError> {
-    with_conn!(tx, |conn| sqlx::query(DUE)
+    let sql = match tx {
+        Tx::Sqlite(_) => DUE_SQLITE,
+        Tx::Postgres(_) => DUE_POSTGRES,
+    };
+    with_conn!(tx, |conn| sqlx::query(sql)
         .bind(now.timestamp_micros())
         .bind(limit)
         .all(conn)
@@ -255,7 +274,7 @@ pub(super) async fn forget(tx: &mut Tx, job: JobId) -> Result<(), StoreError> {
 
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
-    both("reminders::due", DUE),
+    each("reminders::due", DUE_SQLITE, DUE_POSTGRES),
     both("reminders::wait", WAIT),
     both("reminders::forget_mail", FORGET_MAIL),
     both("reminders::end", END),

@@ -18,7 +18,7 @@ use chrono_tz::Tz;
 
 mod told;
 
-use told::{fail, too_late};
+use told::{fail, fail_unread, too_late};
 pub(super) use told::{recovered, settle};
 
 use super::{
@@ -31,18 +31,18 @@ use crate::{
         worker::{Service, Tick, TickFuture},
     },
     config::Tenant,
-    crypto::LinkToken,
+    crypto::{CryptoError, LinkToken},
     dispatch::email::Letter,
     domain::{
         calendar::working_days::WorkingDays,
         ids::{JobId, TenantId},
         personal::Personal,
         reason::Reason,
-        reminder::{Look, look},
+        reminder::{Look, look, may_leave},
     },
     seal,
     store::{
-        keyring::hours,
+        keyring::{KeyError, hours},
         reminders::{self, Composed, State},
         work::{self, Leased, Step},
     },
@@ -81,7 +81,8 @@ impl Remind {
             return Ok(Tick::Idle);
         }
         let sent = self.send().await?;
-        let moved = if sent == 0 { self.look().await? } else { sent };
+        let looked = if sent < at_once { self.look().await? } else { 0 };
+        let moved = sent.saturating_add(looked);
         Ok(if moved == 0 { Tick::Idle } else { Tick::Worked(moved) })
     }
 
@@ -142,6 +143,10 @@ impl Remind {
                 continue;
             }
             if let Err(fault) = batch.take(&leased).await {
+                if is_for_good(&fault) {
+                    fail_unread(office, &leased.job.tenant, job, now).await?;
+                    continue;
+                }
                 tracing::warn!(job.id = %job, "a reminder could not be taken up: {fault:#}");
                 office.queues.give_back([job]);
             }
@@ -168,6 +173,12 @@ impl Service for Remind {
         let poll = self.office.config.work.poll.0;
         if self.held_up { poll.min(Duration::from_millis(200)) } else { poll }
     }
+}
+
+/// Whether the key of a delivery is destroyed, or will never open it.
+fn is_for_good(fault: &anyhow::Error) -> bool {
+    fault.downcast_ref::<KeyError>().is_some_and(|error| !error.may_pass())
+        || fault.downcast_ref::<CryptoError>().is_some()
 }
 
 fn zone_of(office: &Office, tenant: &TenantId) -> Tz {
@@ -213,7 +224,10 @@ impl Batch<'_> {
         let mut tx = office.db.read().await?;
         let mail = reminders::mail_of(&mut tx, row.id).await?;
         drop(tx);
-        let Some(mail) = mail.filter(|mail| mail.expires_at > self.now) else {
+        let days = WorkingDays::of(zone_of(office, &row.tenant));
+        // A retry, or the rest of a life that ended, may come at any hour.
+        let wanted = |mail: &reminders::Mail| may_leave(self.now, mail.expires_at, &days);
+        let Some(mail) = mail.filter(wanted) else {
             let mut tx = office.db.begin().await?;
             reminders::let_go(&mut tx, office.epoch, row.id).await?;
             tx.commit().await?;

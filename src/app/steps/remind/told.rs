@@ -101,6 +101,23 @@ pub(in crate::app::steps) async fn recovered(
     Ok(())
 }
 
+/// A reminder of a delivery whose key is no more: it can never leave.
+pub(super) async fn fail_unread(
+    office: &Office,
+    tenant: &TenantId,
+    job: JobId,
+    at: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let what = (State::Failed, Some(Reason::PayloadUnreadable.code()));
+    let settled = told_of_row(office, (tenant, job), what, Vec::new(), at)?;
+    let mut tx = office.db.begin().await?;
+    reminders::settle(&mut tx, office.epoch, settled).await?;
+    tx.commit().await?;
+    office.metrics.reminder(State::Failed.word());
+    office.queues.in_flight.leave(job);
+    Ok(())
+}
+
 /// A reminder that can never leave; its delivery stays where it stands.
 pub(super) async fn fail(
     office: &Office,
