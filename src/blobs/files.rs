@@ -157,7 +157,7 @@ impl Files {
 
     pub(super) async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
         let folder = Arc::clone(&self.folder);
-        blocking(move || list(&folder).map_err(BlobError::folder("list segments"))).await
+        blocking(move || list(&folder).map_err(in_folder("list segments"))).await
     }
 }
 
@@ -167,11 +167,22 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(act).await.unwrap_or(Err(BlobError::Stopped))
 }
 
+/// A failure where the folder itself may be gone: that says nothing of a segment.
+fn in_folder(act: &'static str) -> impl FnOnce(io::Error) -> BlobError {
+    move |source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            BlobError::Disk { act, source: Arc::new(source) }
+        } else {
+            BlobError::disk(act)(source)
+        }
+    }
+}
+
 fn read(path: &Path, within: Range<u64>) -> Result<Bytes, BlobError> {
     let act = "open a segment";
     let there = path.parent().is_none_or(Path::exists);
     let failed = |error| {
-        if there { BlobError::disk(act)(error) } else { BlobError::folder(act)(error) }
+        if there { BlobError::disk(act)(error) } else { in_folder(act)(error) }
     };
     let file = File::open(path).map_err(failed)?;
     let wanted = within.end.saturating_sub(within.start);
@@ -289,7 +300,7 @@ impl Pen {
             .create_new(true)
             .mode(0o600)
             .open(self.folder.join(file_name(id)))
-            .map_err(BlobError::folder("create a segment"))?;
+            .map_err(in_folder("create a segment"))?;
         let segment = Segment { id, day, file, len: 0 };
         let locked = segment.file.lock();
         if let Err(error) = locked {

@@ -194,18 +194,6 @@ impl BlobError {
         }
     }
 
-    /// The same where the folder itself is what may be gone: that is a failure,
-    /// and says nothing about a segment.
-    fn folder(act: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| {
-            if source.kind() == io::ErrorKind::NotFound {
-                Self::Disk { act, source: Arc::new(source) }
-            } else {
-                Self::disk(act)(source)
-            }
-        }
-    }
-
     fn objects(act: &'static str) -> impl FnOnce(object_store::Error) -> Self {
         move |source| Self::Objects { act, why: Trouble::of(&source) }
     }

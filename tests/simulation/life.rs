@@ -223,6 +223,9 @@ pub(crate) async fn live(seed: u64) -> Told {
     laws::nothing_lost_nothing_twice(&world, &process, &known, &mut told).await;
     world.clock.advance(TimeDelta::days(70));
     come_to_rest(&world, &mut process).await;
+    // A store may have been marked just now: leftovers go in the round after.
+    world.clock.advance(TimeDelta::hours(2));
+    come_to_rest(&world, &mut process).await;
     laws::dead_on_the_day(&world, &process, &known).await;
     told
 }
