@@ -212,14 +212,17 @@ impl Render {
             }
         }
         let theirs = bundle.files.iter().filter(|(name, _)| {
-            name.strip_suffix(".json").is_none() && name != "template.html" && name != "index.html"
+            let text = [".json", ".html", ".css"].into_iter().any(|ending| name.ends_with(ending));
+            !text && !name.contains('/')
         });
         for (name, bytes) in theirs {
             let file = dir.join(name);
             std::fs::write(&file, bytes).with_context(|| writing(&file))?;
         }
-        let sheet = dir.join("fonts.css");
-        std::fs::write(&sheet, render::FONTS_CSS).with_context(|| writing(&sheet))?;
+        for (name, text) in [("fonts.css", render::FONTS_CSS), ("style.css", trial.style())] {
+            let sheet = dir.join(name);
+            std::fs::write(&sheet, text).with_context(|| writing(&sheet))?;
+        }
         let page = dir.join("index.html");
         write_private(&page, html.as_bytes()).with_context(|| writing(&page))?;
         Ok(())

@@ -15,6 +15,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
 
 use super::{
@@ -71,8 +72,8 @@ pub(super) fn tag(
 struct Builder<'a> {
     layout: &'a Layout<'a>,
     /// What each element marks: the page, the mark, and when it came.
-    own: HashMap<NodeId, Vec<(usize, usize, usize)>>,
-    references: HashMap<NodeId, Vec<Object>>,
+    own: HashMap<NodeId, Vec<(usize, usize, usize)>, RandomState>,
+    references: HashMap<NodeId, Vec<Object>, RandomState>,
     /// When an element's first content came; `usize::MAX` if it has none.
     came: Vec<usize>,
     ids: Vec<ObjectId>,
@@ -81,7 +82,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(layout: &'a Layout<'a>, drawn: &Drawn<'_>) -> Self {
         let count = layout.tree.nodes.len();
-        let mut own: HashMap<NodeId, Vec<(usize, usize, usize)>> = HashMap::new();
+        let mut own: HashMap<_, Vec<(usize, usize, usize)>, _> = HashMap::default();
         let mut came = vec![usize::MAX; count];
         let mut time = 0;
         for (page, marks) in drawn.marks.iter().enumerate() {
@@ -95,7 +96,7 @@ impl<'a> Builder<'a> {
                 time += 1;
             }
         }
-        Self { layout, own, references: HashMap::new(), came, ids: vec![(0, 0); count] }
+        Self { layout, own, references: HashMap::default(), came, ids: vec![(0, 0); count] }
     }
 
     /// Gives every element an object that has content, and the empty cells of

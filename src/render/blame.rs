@@ -59,7 +59,7 @@ pub(super) fn of(
         }
         Some((what, _)) => {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            RenderError::template("template.html", what, Some(At { line, column: 1 }))
+            RenderError::template("template.html", what, Some(At::line(line)))
         }
         None => template::failed(error),
     }
@@ -76,7 +76,7 @@ pub(super) fn syntax(error: &minijinja::Error, source: &str, syntax: SyntaxConfi
         what.push_str(detail);
     }
     let ended = what.contains("end of input");
-    let mut at = At { line, column: 1 };
+    let mut at = At::line(line);
     match unclosed(source, syntax) {
         Some(Unclosed::Never(tag, open)) if ended => {
             what = format!("`{{% {tag} %}}` is never closed by `{{% end{tag} %}}`");
@@ -107,7 +107,8 @@ enum Unclosed {
 }
 
 fn unclosed(source: &str, syntax: SyntaxConfig) -> Option<Unclosed> {
-    let mut open: Vec<(&'static str, At)> = Vec::new();
+    let place = |offset| At::offset(source, offset);
+    let mut open: Vec<(&'static str, usize)> = Vec::new();
     let mut begins = None;
     for token in tokenize(source, false, syntax) {
         let (token, span) = token.ok()?;
@@ -118,26 +119,26 @@ fn unclosed(source: &str, syntax: SyntaxConfig) -> Option<Unclosed> {
             }
             Token::Ident(word) => {
                 let Some(from) = from else { continue };
-                let at = At::offset(source, from);
                 let blocks = ["if", "for", "with"];
                 if let Some(tag) = blocks.into_iter().find(|tag| *tag == word) {
-                    open.push((tag, at));
+                    open.push((tag, from));
                 } else if let Some(closed) = word.strip_prefix("end")
                     && blocks.contains(&closed)
                 {
                     match open.pop() {
                         Some((tag, _)) if tag == closed => {}
-                        Some((tag, place)) => {
-                            return Some(Unclosed::Crossed(tag, place, word.to_owned(), at));
+                        Some((tag, at)) => {
+                            let (at, end) = (place(at), place(from));
+                            return Some(Unclosed::Crossed(tag, at, word.to_owned(), end));
                         }
-                        None => return Some(Unclosed::Stray(word.to_owned(), at)),
+                        None => return Some(Unclosed::Stray(word.to_owned(), place(from))),
                     }
                 }
             }
             _ => {}
         }
     }
-    open.pop().map(|(tag, at)| Unclosed::Never(tag, at))
+    open.pop().map(|(tag, at)| Unclosed::Never(tag, place(at)))
 }
 
 /// What the expressions of one line use, each with its offset in the source.
@@ -178,7 +179,13 @@ impl<'s> Uses<'s> {
         let states: Vec<_> =
             self.paths.iter().map(|(path, at)| (*path, *at, known(path))).collect();
         let undefined = states.iter().find(|(.., known)| *known == Some(false));
-        let open: Vec<_> = states.iter().filter(|(.., known)| known.is_none()).collect();
+        let mut open: Vec<_> = states.iter().filter(|(.., known)| known.is_none()).collect();
+        // A name that no field has is to blame before those that data may lack.
+        let names = schema.names();
+        let nobodys = |path: &str| !path.starts_with("loop.") && !names.contains(field(path));
+        if open.iter().any(|(path, ..)| nobodys(path)) {
+            open.retain(|(path, ..)| nobodys(path));
+        }
         match (undefined, &*open) {
             (Some((path, at, _)), _) | (None, [(path, at, _)]) => {
                 Some((undefined_path(path, schema), *at))
@@ -350,7 +357,8 @@ impl<'s> Uses<'s> {
     fn path(&mut self, expression: &Expr<'s>) {
         let span = expression.span();
         let offset = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX);
-        let (from, to) = (offset(span.start_offset), offset(span.end_offset));
+        // The span of `d.a.b` begins at a dot.
+        let (from, to) = (offset(begins(expression)), offset(span.end_offset));
         let here = (usize::from(span.start_line)..=usize::from(span.end_line)).contains(&self.line);
         if let Some(path) = self.source.get(from..to).filter(|_| here) {
             self.paths.push((path, from));
@@ -362,8 +370,22 @@ impl<'s> Uses<'s> {
     }
 }
 
+/// Where a path begins: with its first name.
+fn begins(expression: &Expr<'_>) -> u32 {
+    match expression {
+        Expr::GetAttr(get) => begins(&get.expr),
+        Expr::GetItem(get) => begins(&get.expr),
+        other => other.span().start_offset,
+    }
+}
+
+/// The name of the field that a path ends with.
+fn field(path: &str) -> &str {
+    path.rsplit(['.', '[', ']']).find(|part| !part.is_empty()).unwrap_or(path)
+}
+
 fn undefined_path(path: &str, schema: &Schema) -> String {
-    let field = path.rsplit(['.', '[', ']']).find(|part| !part.is_empty()).unwrap_or(path);
+    let field = field(path);
     let names = schema.names();
     let of_data = path.contains('.') && !path.starts_with("t.") && !path.starts_with("loop.");
     let hint = if of_data && names.contains(field) {

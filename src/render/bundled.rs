@@ -1,19 +1,32 @@
 //! The templates that are built into the program.
 
-use super::{Renderer, TemplateBundle};
+use super::{Renderer, TemplateBundle, parts::FROM_SHARED};
+
+macro_rules! files {
+    ($folder:literal: $($file:literal),+) => {
+        [$((
+            $file,
+            include_str!(concat!("../../templates/documents/", $folder, "/", $file)),
+        )),+]
+    };
+}
 
 macro_rules! bundled {
     ($($name:literal: $($file:literal),+;)*) => {
-        [$(TemplateBundle {
-            name: $name.to_owned(),
-            files: vec![$((
-                $file.to_owned(),
-                include_str!(concat!("../../templates/documents/", $name, "/", $file))
-                    .as_bytes()
-                    .to_vec(),
-            )),+],
-        }),*]
+        [$(bundle($name, &files!($name: $($file),+))),*]
     };
+}
+
+/// The parts that they share; each is handed all of them.
+const PARTS: &[(&str, &str)] = &files!("parts": "addressee.html", "bank.html", "contact.html",
+    "house.css", "letterhead.css", "letterhead.html", "lines.html", "paid-by.html",
+    "supplier.html", "taxes.html");
+
+fn bundle(name: &str, own: &[(&str, &str)]) -> TemplateBundle {
+    let own = own.iter().map(|(file, text)| ((*file).to_owned(), text.as_bytes().to_vec()));
+    let shared =
+        PARTS.iter().map(|(file, text)| (format!("{FROM_SHARED}{file}"), text.as_bytes().to_vec()));
+    TemplateBundle { name: name.to_owned(), files: own.chain(shared).collect() }
 }
 
 impl Renderer {

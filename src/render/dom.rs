@@ -231,7 +231,7 @@ impl<'a> Builder<'a> {
         Self {
             html,
             tree: Tree {
-                nodes: Vec::with_capacity(html.len() / 24),
+                nodes: Vec::with_capacity(html.len() / 16),
                 text: String::with_capacity(html.len()),
                 rare: Vec::new(),
             },

@@ -14,6 +14,22 @@ pub struct At {
 }
 
 impl At {
+    /// The column where only the line is known, until the place is told.
+    pub(super) const LINE_ONLY: u32 = 0;
+
+    /// A line, of which no more is known.
+    pub(super) const fn line(line: u32) -> Self {
+        Self { line, column: Self::LINE_ONLY }
+    }
+
+    /// The place behind a text that begins here.
+    pub(super) fn behind(self, text: &str) -> Self {
+        let within = Self::offset(text, text.len());
+        let (line, column) = (within.line.saturating_sub(1), within.column.saturating_sub(1));
+        let column = if line == 0 { self.column.saturating_add(column) } else { within.column };
+        Self { line: self.line.saturating_add(line), column }
+    }
+
     /// The byte of a text that is at this place.
     pub(super) fn offset_in(self, text: &str) -> usize {
         let before = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -122,6 +138,19 @@ impl RenderError {
         at: Option<At>,
     ) -> Self {
         Self::TemplateFailed { file: file.into(), what: what.into(), at, element: None }
+    }
+
+    /// The same at another place of its file.
+    pub(super) fn at(self, moved: impl FnOnce(At) -> At) -> Self {
+        let Self::TemplateFailed { file, what, at, element } = self else { return self };
+        Self::TemplateFailed { file, what, at: at.map(moved), element }
+    }
+
+    /// The same of another file of the template.
+    pub(super) fn of_file(self, name: &str) -> Self {
+        let Self::TemplateFailed { what, at, element, .. } = self else { return self };
+        let at = at.map(|at| At { column: at.column.max(1), ..at });
+        Self::TemplateFailed { file: name.to_owned().into(), what, at, element }
     }
 
     /// The stylesheet asks for what cannot be done.

@@ -119,6 +119,11 @@ fn sign(negative: bool, japanese: bool) -> &'static str {
     }
 }
 
+/// Digits behind their sign, if there is one.
+fn signed(sign: &str, digits: String) -> String {
+    if sign.is_empty() { digits } else { [sign, &digits].concat() }
+}
+
 /// Whole yen in groups of three.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that minijinja asks for")]
 fn yen(state: &State<'_, '_>, amount: Value) -> Result<String, Error> {
@@ -155,7 +160,7 @@ fn coin(state: &State<'_, '_>, filter: &str, named: Option<&str>) -> Result<Coin
 }
 
 fn written(amount: i64, coin: Coin, japanese: bool) -> String {
-    format!("{}{}", sign(amount < 0, japanese), digits(amount.unsigned_abs(), coin))
+    signed(sign(amount < 0, japanese), digits(amount.unsigned_abs(), coin))
 }
 
 fn digits(amount: u64, coin: Coin) -> String {
@@ -195,7 +200,7 @@ fn in_groups(text: &str, japanese: bool) -> String {
     };
     match plain.split_once('.') {
         Some((whole, fraction)) => format!("{sign}{}.{fraction}", grouped(whole)),
-        None => format!("{sign}{}", grouped(plain)),
+        None => signed(sign, grouped(plain)),
     }
 }
 

@@ -10,12 +10,11 @@
     reason = "byte formats of PDF over numbers that layout hands out itself"
 )]
 
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, StringFormat, dictionary};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::{
     archive,
@@ -25,7 +24,9 @@ use super::{
     outline,
     paint::{Drawn, picture_name},
     used::{Used, UsedFace, font_name},
+    write,
 };
+use crate::domain::plain::Plain;
 
 /// Smaller streams of digits are left as they are: packing one costs as much as
 /// drawing ten lines of text.
@@ -51,7 +52,7 @@ pub(super) fn finish(
     pages: &[Page],
     layout: &Layout<'_>,
     about: &About<'_>,
-) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+) -> Result<Plain, RenderError> {
     let mut document = complete(drawn, pages, layout, about).ok_or(RenderError::Fonts)?;
     write(&mut document)
 }
@@ -117,12 +118,16 @@ pub(super) fn complete(
 /// Removes what nothing refers to; in one walk, where lopdf's own takes a time
 /// that grows with the square of the objects.
 fn drop_unused(document: &mut Document) {
-    let mut used: HashSet<ObjectId> = HashSet::with_capacity(document.objects.len());
+    // Every number is ours, and of the first generation.
+    let mut used = vec![false; document.max_id as usize + 1];
     let mut waiting: Vec<&Object> = document.trailer.iter().map(|(_, value)| value).collect();
     while let Some(object) = waiting.pop() {
         match object {
-            Object::Reference(id) if used.insert(*id) => {
-                waiting.extend(document.objects.get(id));
+            Object::Reference(id) => {
+                let known = used.get_mut(id.0 as usize);
+                if known.is_some_and(|known| !std::mem::replace(known, true)) {
+                    waiting.extend(document.objects.get(id));
+                }
             }
             Object::Array(items) => waiting.extend(items),
             Object::Dictionary(dictionary) => {
@@ -132,7 +137,7 @@ fn drop_unused(document: &mut Document) {
             _ => {}
         }
     }
-    document.objects.retain(|id, _| used.contains(id));
+    document.objects.retain(|id, _| used.get(id.0 as usize).is_some_and(|used| *used));
 }
 
 /// What the pages draw with: fonts and pictures.
@@ -160,15 +165,14 @@ fn resources(
 }
 
 /// Writes a document into memory that is wiped when it is dropped.
-pub(super) fn write(document: &mut Document) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+pub(super) fn write(document: &mut Document) -> Result<Plain, RenderError> {
     // Large enough that the buffer never moves and leaves a copy behind.
     let streams = document.objects.values().map(|object| match object {
         Object::Stream(stream) => stream.content.len() + 512,
         _ => 1_024,
     });
-    let mut out = Zeroizing::new(Vec::with_capacity(streams.sum::<usize>() + 4_096));
-    document
-        .save_to(&mut *out)
+    let mut out = Plain::with_capacity(streams.sum::<usize>() + 4_096);
+    write::document(document, &mut out)
         .map_err(|_| RenderError::BadPdf(crate::domain::pdf::PdfFlaw::Damaged))?;
     Ok(out)
 }
@@ -238,7 +242,7 @@ fn embed(
         "W" => vec![0.into(), widths.into()],
         "CIDToGIDMap" => map,
     });
-    let text = to_unicode(used, clusters).into_bytes();
+    let text = to_unicode(used, clusters);
     let text = if text.len() < WORTH_PACKING {
         Stream::new(Dictionary::new(), text)
     } else {
@@ -268,10 +272,10 @@ fn number(value: f32) -> Object {
 }
 
 /// Which text each glyph stands for (ISO 32000-1 §9.10.3).
-fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
-    let mut out = String::with_capacity(256 + 14 * used.gids.len());
-    out.push_str(
-        "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n\
+fn to_unicode(used: &UsedFace, clusters: &[String]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + 14 * used.gids.len());
+    out.extend_from_slice(
+        b"/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n\
          /CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def\n\
          /CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n\
          1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n",
@@ -291,32 +295,32 @@ fn to_unicode(used: &UsedFace, clusters: &[String]) -> String {
         }
     }
     for block in ranges.chunks(100) {
-        out.push_str(&block.len().to_string());
-        out.push_str(" beginbfrange\n");
+        out.extend_from_slice(block.len().to_string().as_bytes());
+        out.extend_from_slice(b" beginbfrange\n");
         for range in block {
             for code in [range.start, range.end - 1] {
-                out.push('<');
+                out.push(b'<');
                 push_digits(&mut out, u16::try_from(code).unwrap_or(u16::MAX));
-                out.push_str("> ");
+                out.extend_from_slice(b"> ");
             }
-            out.push('[');
+            out.push(b'[');
             for (number, source) in used.sources[range.clone()].iter().enumerate() {
                 if number > 0 {
-                    out.push(' ');
+                    out.push(b' ');
                 }
                 push_text(&mut out, *source, cluster(source));
             }
-            out.push_str("]\n");
+            out.extend_from_slice(b"]\n");
         }
-        out.push_str("endbfrange\n");
+        out.extend_from_slice(b"endbfrange\n");
     }
-    out.push_str("endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend");
+    out.extend_from_slice(b"endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend");
     out
 }
 
 /// The text of a glyph in UTF-16.
-fn push_text(out: &mut String, source: Source, cluster: Option<&str>) {
-    out.push('<');
+fn push_text(out: &mut Vec<u8>, source: Source, cluster: Option<&str>) {
+    out.push(b'<');
     let own = [source.base, source.modifier].into_iter().filter(|code| *code != 0);
     let own = own.filter_map(char::from_u32).filter(|_| cluster.is_none());
     for character in cluster.unwrap_or_default().chars().chain(own) {
@@ -324,13 +328,12 @@ fn push_text(out: &mut String, source: Source, cluster: Option<&str>) {
             push_digits(out, *unit);
         }
     }
-    out.push('>');
+    out.push(b'>');
 }
 
-fn push_digits(out: &mut String, code: u16) {
-    for shift in [12, 8, 4, 0] {
-        out.push(char::from(b"0123456789ABCDEF"[usize::from(code >> shift & 15)]));
-    }
+fn push_digits(out: &mut Vec<u8>, code: u16) {
+    let digit = |shift: u32| b"0123456789ABCDEF"[usize::from(code >> shift & 15)];
+    out.extend_from_slice(&[digit(12), digit(8), digit(4), digit(0)]);
 }
 
 /// Six capitals that differ with the subset (ISO 32000-1 §9.6.4).
@@ -349,21 +352,27 @@ fn subset_tag(gids: &[u16]) -> String {
 
 /// Packs the streams of one document: beginning anew for each stream would cost
 /// more than packing most of them.
-pub(super) struct Packer(Compress);
+pub(super) struct Packer {
+    compress: Compress,
+    /// Nothing was packed yet: there is nothing to clear.
+    fresh: bool,
+}
 
 impl Packer {
     pub(super) fn new() -> Self {
-        Self(Compress::new(Compression::fast(), true))
+        Self { compress: Compress::new(Compression::fast(), true), fresh: true }
     }
 
     /// A zlib stream (RFC 1950).
     pub(super) fn pack(&mut self, data: &[u8]) -> Option<Vec<u8>> {
-        self.0.reset();
+        if !std::mem::take(&mut self.fresh) {
+            self.compress.reset();
+        }
         let mut out = Vec::with_capacity(data.len() / 2 + 64);
         loop {
-            let taken = usize::try_from(self.0.total_in()).ok()?;
+            let taken = usize::try_from(self.compress.total_in()).ok()?;
             let rest = data.get(taken..)?;
-            match self.0.compress_vec(rest, &mut out, FlushCompress::Finish).ok()? {
+            match self.compress.compress_vec(rest, &mut out, FlushCompress::Finish).ok()? {
                 Status::StreamEnd => return Some(out),
                 Status::Ok | Status::BufError => out.reserve(out.len() / 2 + 64),
             }

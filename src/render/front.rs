@@ -7,10 +7,9 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "object kinds that cannot stand here")]
 
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
-use zeroize::Zeroizing;
 
 use super::{css::PageRule, error::RenderError, finish};
-use crate::domain::pdf::PdfFlaw;
+use crate::domain::{pdf::PdfFlaw, plain::Plain};
 
 /// The name of the mark among a page's resources.
 const MARK: &str = "KakitomePiece";
@@ -22,7 +21,7 @@ const DEEPEST: usize = 32;
 pub(super) fn put_in_front(
     mut document: Document,
     mut front: Document,
-) -> Result<Zeroizing<Vec<u8>>, RenderError> {
+) -> Result<Plain, RenderError> {
     merge(&mut document, &mut front).ok_or(RenderError::BadPdf(PdfFlaw::Damaged))?;
     finish::write(&mut document)
 }

@@ -23,6 +23,8 @@ use super::{
     filters as own, near,
 };
 
+/// In the place of inheritance and imports.
+const SHARE: &str = "what templates share is a part: `include` with its name in quotes";
 /// The most words of one expression, and of `elif` in a template.
 const MOST_TOKENS: usize = 200;
 
@@ -85,13 +87,13 @@ pub(super) fn check(
     short(source, &syntax)?;
     let parsed = parse(source, "template.html", syntax.clone());
     let template = parsed.map_err(|error| blame::syntax(&error, source, syntax))?;
-    Guard { environment }.one(&template).map_err(|(what, span)| {
-        let at = At {
-            line: u32::from(span.start_line),
-            column: u32::from(span.start_col).saturating_add(1),
-        };
-        RenderError::template("template.html", what, Some(at))
-    })
+    Guard { environment }.one(&template).map_err(|(what, span)| refused(what, span))
+}
+
+fn refused(what: impl Into<String>, span: Span) -> RenderError {
+    let line = u32::from(span.start_line);
+    let at = At { line, column: u32::from(span.start_col).saturating_add(1) };
+    RenderError::template("template.html", what, Some(at))
 }
 
 /// Refuses expressions that nest as deeply as they are long: a chain of `a.a.a` or of
@@ -111,9 +113,7 @@ fn short(source: &str, syntax: &SyntaxConfig) -> Result<(), RenderError> {
         } else {
             continue;
         };
-        let line = u32::from(span.start_line);
-        let at = At { line, column: u32::from(span.start_col).saturating_add(1) };
-        return Err(RenderError::template("template.html", what, Some(at)));
+        return Err(refused(what, span));
     }
     Ok(())
 }
@@ -170,11 +170,11 @@ impl Guard<'_> {
             Stmt::AutoEscape(block) => no("`autoescape` is always on", block.span()),
             Stmt::FilterBlock(block) => no("`filter` blocks are not understood", block.span()),
             Stmt::Do(block) => no("`do` is not understood", block.span()),
-            Stmt::Block(block) => no("there is one template file: no `block`", block.span()),
-            Stmt::Import(block) => no("there is one template file: no `import`", block.span()),
-            Stmt::FromImport(block) => no("there is one template file: no `import`", block.span()),
-            Stmt::Extends(block) => no("there is one template file: no `extends`", block.span()),
-            Stmt::Include(block) => no("there is one template file: no `include`", block.span()),
+            Stmt::Block(block) => no(SHARE, block.span()),
+            Stmt::Import(block) => no(SHARE, block.span()),
+            Stmt::FromImport(block) => no(SHARE, block.span()),
+            Stmt::Extends(block) => no(SHARE, block.span()),
+            Stmt::Include(block) => no(SHARE, block.span()),
             Stmt::Macro(block) => no("`macro` is not understood", block.span()),
             Stmt::CallBlock(block) => no("`call` is not understood", block.span()),
         }

@@ -70,6 +70,8 @@ pub fn template(bytes: &[u8]) {
             file("template.html", source),
             file("style.css", STYLE),
             file("data.schema.json", r#"{"type": "object"}"#),
+            file("../parts/a.html", "<p>{{ d.x }}</p>{% include \"b.html\" %}"),
+            file("../parts/b.html", "{% for a in d.list %}{{ a.a }}{% endfor %}"),
             file("sample.json", r#"{"x": "1234", "list": [{"a": "b"}, {"a": "c"}]}"#),
         ],
     };
@@ -126,5 +128,5 @@ pub fn pdf(bytes: &[u8]) {
         sender_lines: Vec::new(),
         piece_id: "KT-0000-000000".to_owned(),
     };
-    drop(renderer.adopt(zeroize::Zeroizing::new(bytes.to_vec()), facts, Some(&front)));
+    drop(renderer.adopt(crate::domain::plain::Plain::new(bytes.to_vec()), facts, Some(&front)));
 }

@@ -37,6 +37,9 @@ fn element(tree: &Tree, number: NodeId, tag: Tag, ids: &HashSet<&str>) -> Result
     if tag == Tag::Li && !matches!(above.next(), Some((_, Some(Tag::Ul | Tag::Ol)))) {
         return Err("an item stands directly in `ul` or `ol`");
     }
+    if tag == Tag::Link && tree.rare(number, Rare::Href) != Some("style.css") {
+        return Err("the stylesheet is always `style.css`; others are parts of it, by `@import`");
+    }
     if tag == Tag::Carry {
         let mut rows = above.filter(|(_, tag)| *tag == Some(Tag::Tr));
         if !rows.any(|(row, _)| tree.rare(row, Rare::Carry).is_some()) {

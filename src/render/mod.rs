@@ -6,11 +6,10 @@
 //! and templates are part of the program or handed over at the start, and what
 //! a document may cost is bounded (pages, HTML, fuel, nesting).
 //!
-//! The way: minijinja writes HTML; [`dom`] reads it strictly; [`css`] gives every
-//! element its style; [`layout`] makes lines, rows and pages; [`paint`] turns
-//! them into `printpdf` operations; [`finish`] puts in what `printpdf` lacks,
-//! above all the fonts, which are cut and compressed before any job comes
-//! ([`font`]).
+//! The way: minijinja writes HTML; [`dom`] reads it strictly; [`css`] gives every element
+//! its style; [`layout`] makes lines, rows and pages; [`paint`] turns them into `printpdf`
+//! operations; [`finish`] puts in what `printpdf` lacks, above all the fonts, which are cut
+//! and compressed before any job comes ([`font`]).
 //!
 //! Refuses what would be printed wrong: data that do not fit their schema, sums
 //! that contradict their lines, characters without a glyph, CSS that is not
@@ -21,6 +20,7 @@ mod adopt;
 mod archive;
 mod assets;
 mod blame;
+mod bundle;
 mod bundled;
 mod css;
 mod dom;
@@ -41,6 +41,7 @@ mod near;
 mod origin;
 mod outline;
 mod paint;
+pub mod parts;
 mod schema;
 mod srgb;
 mod tags;
@@ -49,20 +50,20 @@ mod template;
 mod tests;
 mod trial;
 mod used;
+mod write;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
+pub use crate::domain::document::profile::Profile;
 pub use adopt::{PdfLimits, check_pdf};
+pub use bundle::{TemplateBundle, is_sample, is_template_name};
 pub use error::{At, RenderError};
 pub use font::FontSource;
-pub use template::TemplateBundle;
-
-pub use crate::domain::document::profile::Profile;
 pub use trial::{FONTS_CSS, Trial, font_files};
 
-use crate::domain::{locale::Locale, pdf::PdfFacts};
+use crate::domain::{locale::Locale, pdf::PdfFacts, plain::Plain};
 use address::Front;
 use css::{PageRule, Paper, Sheet, cascade::Styles};
 use dom::{Tag, Tree};
@@ -144,7 +145,7 @@ impl std::fmt::Debug for AddressPage {
 #[derive(Clone)]
 pub struct Rendered {
     /// The PDF.
-    pub pdf: Zeroizing<Vec<u8>>,
+    pub pdf: Plain,
     /// How many pages it has, the address page included.
     pub pages: u32,
     /// The template and 16 hexadecimal digits of its content's hash, such as
@@ -249,8 +250,11 @@ impl Renderer {
 
     fn render_with(&self, template: &Template, order: &Order<'_>) -> Result<Rendered, RenderError> {
         let title = schema::printable(order.title);
-        let html = template.html(order.data, order.locale, &title)?;
-        self.document(template, order, &title, (&html, false))
+        let mut html = template.html(order.data, order.locale, &title)?;
+        let made = self.document(template, order, &title, (&html, false));
+        // Wiped all at once, and not byte by byte.
+        drop(Plain::new(std::mem::take(&mut *html).into_bytes()));
+        made
     }
 
     /// The document of this HTML; strictly it is also asked whether its author can
@@ -309,7 +313,7 @@ impl Renderer {
     /// pages keep their content and get the piece's mark on their edge.
     pub fn adopt(
         &self,
-        pdf: Zeroizing<Vec<u8>>,
+        pdf: Plain,
         facts: PdfFacts,
         address_page: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError> {

@@ -16,26 +16,28 @@ use html5gum::{
 use super::{
     dom::Tag,
     error::{At, RenderError},
+    parts::Whole,
 };
 
 /// The pieces of a document that are pieces of its template.
 #[derive(Debug)]
 pub(super) struct Trace {
-    source: &'static str,
+    source: &'static Whole,
     /// Where each begins in the HTML and in the source, and its length.
     pieces: Vec<(usize, usize, usize)>,
 }
 
 impl Trace {
     /// Nothing is written yet.
-    pub(super) fn of(source: &'static str) -> Self {
+    pub(super) fn of(source: &'static Whole) -> Self {
         Self { source, pieces: Vec::new() }
     }
 
     /// Notes what is written at an offset of the HTML.
     pub(super) fn note(&mut self, at: usize, written: &[u8]) {
-        let from = written.as_ptr().addr().checked_sub(self.source.as_ptr().addr());
-        let inside = from.filter(|from| from.saturating_add(written.len()) <= self.source.len());
+        let source = &self.source.text;
+        let from = written.as_ptr().addr().checked_sub(source.as_ptr().addr());
+        let inside = from.filter(|from| from.saturating_add(written.len()) <= source.len());
         if let Some(from) = inside.filter(|_| !written.is_empty()) {
             self.pieces.push((at, from, written.len()));
         }
@@ -67,9 +69,11 @@ impl Trace {
         let of = of.map(|offset| self.offset(offset));
         let (offset, what) = match (written, of) {
             (Some(offset), Some(open)) => {
-                let line = At::offset(self.source, open).line;
+                let (file, At { line, .. }) = self.source.place(open);
+                let of =
+                    if file == self.source.place(offset).0 { "" } else { &format!(" of {file}") };
                 let name = self.name(open);
-                (offset, format!("{what}: {name} of line {line} is still open"))
+                (offset, format!("{what}: {name} of line {line}{of} is still open"))
             }
             (Some(offset), None) => match self.around(offset) {
                 Some(name) => (offset, format!("{name}: {what}")),
@@ -81,12 +85,13 @@ impl Trace {
             }
             (None, None) => return RenderError::template(file, what, None),
         };
-        RenderError::template("template.html", what, Some(At::offset(self.source, offset)))
+        let (file, at) = self.source.place(offset);
+        RenderError::template(file.to_owned(), what, Some(at))
     }
 
     /// The tag that an offset is within, if it is in one.
     fn around(&self, offset: usize) -> Option<String> {
-        let before = self.source.get(..offset)?;
+        let before = self.source.text.get(..offset)?;
         let open = before.rfind('<')?;
         let tag = before.get(open..)?;
         let within = !tag.contains('>') && !tag.starts_with("</") && open < offset;
@@ -95,7 +100,7 @@ impl Trace {
 
     /// An element as a stylesheet would name it: `td.amount`.
     fn name(&self, offset: usize) -> String {
-        let rest = self.source.get(offset..).unwrap_or_default();
+        let rest = self.source.text.get(offset..).unwrap_or_default();
         let Some(tag) = rest.strip_prefix('<') else { return "text".to_owned() };
         let word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
         let end = tag.find(|letter| !word(letter)).unwrap_or(tag.len());
@@ -149,10 +154,15 @@ fn offsets(html: &str) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::TemplateBundle;
 
     #[test]
     fn an_element_is_named_by_the_words_of_the_source() {
-        let name = |source: &'static str| Trace::of(source).name(0);
+        let name = |source: &str| {
+            let files = vec![("template.html".to_owned(), source.as_bytes().to_vec())];
+            let bundle = TemplateBundle { name: "t".to_owned(), files };
+            Trace::of(Box::leak(Box::new(Whole::template(&bundle).unwrap()))).name(0)
+        };
         assert_eq!(name("<td class=\"a b\" id=\"x\">1</td>"), "`td.a.b#x`");
         assert_eq!(name("<p>1</p><p class=\"b\">"), "`p`");
         assert_eq!(name("<p class=\"a {{ d.secret }} b\">"), "`p.a`");

@@ -2,9 +2,10 @@
 //! error that its author can use.
 //!
 //! A bundle has `template.html` (minijinja), `style.css`, `data.schema.json`, one or
-//! more samples `sample*.json`, and pictures and fonts of its own. Everything is
-//! checked here: tags and attributes in the source with their line, the
-//! stylesheet, the schema, and that every sample renders in every language.
+//! more samples `sample*.json`, parts of the first two ([`super::parts`]), and pictures
+//! and fonts of its own. Everything is checked here: tags and attributes in the source
+//! with their line, the stylesheet, the schema, and that every sample renders in every
+//! language.
 //!
 //! A template has no way to the outside: it sees its data, and no file, clock,
 //! environment or network. Its work is bounded by fuel, its output by
@@ -20,19 +21,19 @@ use minijinja::{
     AutoEscape, Environment, UndefinedBehavior, context, syntax::SyntaxConfig, value::Serde,
 };
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    address,
+    TemplateBundle, address,
     assets::Assets,
-    blame,
+    blame, bundle,
     css::Sheet,
     error::{At, RenderError},
     filters,
     font::{FontSet, FontSource},
     guard,
     origin::Trace,
+    parts::Whole,
     schema::Schema,
     tags,
 };
@@ -45,19 +46,8 @@ use crate::domain::{
 pub(super) const MAX_HTML: usize = 4 << 20;
 /// Instructions that a template may take.
 const FUEL: u64 = 20_000_000;
-/// The most bytes of one text file of a bundle.
-const MAX_FILE: usize = 1 << 20;
 /// The most bytes of one font of a bundle.
 const MAX_FONT: usize = 16 << 20;
-
-/// The files of a template, as an operator hands them over.
-#[derive(Clone, Debug)]
-pub struct TemplateBundle {
-    /// The name that jobs use: `[a-z0-9-]{1,40}`.
-    pub name: String,
-    /// File names without folders, and their bytes.
-    pub files: Vec<(String, Vec<u8>)>,
-}
 
 /// A template that passed all checks.
 #[derive(Debug)]
@@ -71,7 +61,9 @@ pub(super) struct Template {
     pub(super) assets: Assets,
     schema: Schema,
     environment: Environment<'static>,
-    source: &'static str,
+    source: &'static Whole,
+    /// The stylesheet with its parts.
+    pub(super) style: String,
     kind: Option<Kind>,
 }
 
@@ -82,69 +74,46 @@ impl Template {
         fonts: &Arc<FontSet>,
     ) -> Result<Self, RenderError> {
         let name = &bundle.name;
-        let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if !plain || !(1..=40).contains(&name.len()) || name == "pdf" {
-            return Err(RenderError::template(
-                "the folder",
-                "the name of a template is [a-z0-9-]{1,40}",
-                None,
-            ));
-        }
-        let mut samples = Vec::new();
-        let mut assets = Assets::default();
-        for (file, bytes) in &bundle.files {
-            if is_golden(file) || is_font(file) {
-                continue;
-            }
-            if Assets::is_picture(file) {
-                assets.add(file, bytes)?;
-                continue;
-            }
-            if bytes.len() > MAX_FILE {
-                return Err(RenderError::template(file.clone(), "larger than 1 MiB", None));
-            }
-            match file.as_str() {
-                "template.html" | "style.css" | "data.schema.json" => {}
-                sample if is_sample(sample) => {
-                    let sample =
-                        serde_json::from_slice(bytes).map_err(|error| not_json(file, &error))?;
-                    samples.push(sample);
-                }
-                other => {
-                    let what = if other.ends_with('/') {
-                        "a folder: there are none in a template"
-                    } else {
-                        "not a file of a template"
-                    };
-                    return Err(RenderError::template(file.clone(), what, None));
-                }
-            }
-        }
-        if samples.is_empty() {
-            return Err(RenderError::template("sample.json", "missing", None));
-        }
-        let source = text(bundle, "template.html")?;
-        tags::check(source)?;
-        // A template lives as long as the process, and there are a handful.
-        let source: &'static str = String::from(source).leak();
-        let sheet = Sheet::parse(text(bundle, "style.css")?, &fonts.families())?;
+        let (samples, assets) = bundle::read(bundle)?;
+        let source = Whole::template(bundle)?;
+        let style = Whole::style(bundle)?;
+        let used = |file: &str| source.has(file) || style.has(file);
+        tags::check(&source.text).map_err(|error| source.relocate(error))?;
+        let sheet = Sheet::parse(&style.text, &fonts.families());
+        let sheet = sheet.map_err(|error| style.relocate(error))?;
         let fonts = own_fonts(bundle, &sheet, fonts)?;
         if name == address::NAME && !(assets.is_empty() && sheet.faces.is_empty()) {
             let what = "has no pictures and no fonts of its own: it becomes a part of every letter";
             return Err(RenderError::template("the address page", what, None));
         }
-        let schema = Schema::compile(text(bundle, "data.schema.json")?.as_bytes())?;
+        let (_, schema) = bundle::text(bundle, "data.schema.json")?;
+        let schema = Schema::compile(schema.as_bytes())?;
+        let mut environment = environment()?;
+        guarded(&source, &environment)?;
+        bundle::nothing_idle(bundle, used)?;
+        let version = format!("{name}@{}", bundle::hash(bundle, used));
+        // A template lives as long as the process, and there are a handful.
+        let source: &'static Whole = Box::leak(Box::new(source.checked()));
+        let added = environment.add_template("template.html", &source.text);
+        added.map_err(|error| source.relocate(failed(&error)))?;
         Ok(Self {
-            version: format!("{name}@{}", hash(bundle)),
+            version,
             sheet,
             samples,
             fonts,
             assets,
             schema,
-            environment: environment(source)?,
+            environment,
             source,
+            style: style.text,
             kind: Kind::of(name),
         })
+    }
+
+    /// `template.html` with its parts.
+    #[cfg(test)]
+    pub(super) fn source(&self) -> &str {
+        &self.source.text
     }
 
     /// The HTML of a document.
@@ -198,11 +167,12 @@ impl Template {
             return Err(RenderError::TooLarge { max: MAX_HTML });
         }
         written.map_err(|error| {
-            if on_trial {
-                blame::of(&error, self.source, &self.environment, &context, &self.schema)
+            let source = &self.source.text;
+            self.source.relocate(if on_trial {
+                blame::of(&error, source, &self.environment, &context, &self.schema)
             } else {
                 failed(&error)
-            }
+            })
         })?;
         let bytes = std::mem::take(&mut *out.bytes);
         // minijinja writes strings, so this cannot fail; if it did, nothing is printed.
@@ -210,20 +180,6 @@ impl Template {
             .map_err(|_| RenderError::template("template.html", "not UTF-8", None))?;
         Ok((Zeroizing::new(html), out.trace))
     }
-}
-
-/// `sample.json`, `sample.en.json` and so on.
-fn is_sample(file: &str) -> bool {
-    file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
-}
-
-/// A picture of what a sample looks like: for people and tests.
-fn is_golden(file: &str) -> bool {
-    file.starts_with("golden") && matches!(file.rsplit_once('.'), Some((_, "png")))
-}
-
-fn is_font(file: &str) -> bool {
-    matches!(file.rsplit_once('.'), Some((_, "ttf")))
 }
 
 /// The fonts that a template may use: those of the renderer, and its own.
@@ -256,13 +212,6 @@ fn own_fonts(
     Ok(Arc::new(own))
 }
 
-/// Where JSON breaks off.
-pub(super) fn not_json(file: &str, error: &serde_json::Error) -> RenderError {
-    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let at = At { line: number(error.line()), column: number(error.column()) };
-    RenderError::template(file.to_owned(), "not JSON", Some(at))
-}
-
 /// Keeps the output below [`MAX_HTML`].
 struct Bounded {
     bytes: Zeroizing<Vec<u8>>,
@@ -289,40 +238,24 @@ impl Write for Bounded {
     }
 }
 
-fn text<'a>(bundle: &'a TemplateBundle, name: &str) -> Result<&'a str, RenderError> {
-    let (_, bytes) = bundle
-        .files
-        .iter()
-        .find(|(file, _)| file == name)
-        .ok_or_else(|| RenderError::template(name.to_owned(), "missing", None))?;
-    str::from_utf8(bytes).map_err(|_| RenderError::template(name.to_owned(), "not UTF-8", None))
-}
-
-fn hash(bundle: &TemplateBundle) -> String {
-    let mut files: Vec<_> = bundle.files.iter().collect();
-    files.sort();
-    let mut hash = Sha256::new();
-    for (name, bytes) in files {
-        hash.update(name.len().to_be_bytes());
-        hash.update(name);
-        hash.update(bytes.len().to_be_bytes());
-        hash.update(bytes);
-    }
-    let digest = hash.finalize();
-    data_encoding::HEXLOWER.encode(digest.get(..8).unwrap_or_default())
-}
-
-fn environment(source: &'static str) -> Result<Environment<'static>, RenderError> {
+fn environment() -> Result<Environment<'static>, RenderError> {
     let mut environment = guard::environment();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    let syntax = syntax()?;
-    environment.set_syntax(syntax.clone());
+    environment.set_syntax(syntax()?);
     filters::install(&mut environment);
-    guard::check(source, syntax, &environment)?;
-    environment.add_template("template.html", source).map_err(|error| failed(&error))?;
     Ok(environment)
+}
+
+/// Each file is whole in itself, and so is what they come to.
+fn guarded(source: &Whole, environment: &Environment<'_>) -> Result<(), RenderError> {
+    for (file, alone) in &source.files {
+        let checked = guard::check(alone, syntax()?, environment);
+        checked.map_err(|error| error.of_file(file))?;
+    }
+    let checked = guard::check(&source.text, syntax()?, environment);
+    checked.map_err(|error| source.relocate(error))
 }
 
 /// Tags of minijinja that stand alone on a line leave no line behind.
@@ -334,7 +267,7 @@ pub(super) fn syntax() -> Result<SyntaxConfig, RenderError> {
 /// The kind and the line, never the detail: a detail may quote the data.
 pub(super) fn failed(error: &minijinja::Error) -> RenderError {
     let line = error.line().and_then(|line| u32::try_from(line).ok());
-    let at = line.map(|line| At { line, column: 1 });
+    let at = line.map(At::line);
     let what = match filters::wrong(error) {
         Some(what) => what.to_owned(),
         None => error.kind().to_string(),

@@ -7,8 +7,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Order, Profile, RenderError, Rendered, Renderer, TemplateBundle, css::Sheet, font, schema,
-    template::Template,
+    Order, Profile, RenderError, Rendered, Renderer, TemplateBundle, css::Sheet, font,
+    parts::Whole, schema, template::Template,
 };
 use crate::domain::locale::Locale;
 
@@ -44,9 +44,9 @@ impl Renderer {
     /// Everything in the stylesheet of a bundle that is not understood; at most
     /// twenty places.
     pub fn style_errors(&self, bundle: &TemplateBundle) -> Vec<RenderError> {
-        let css = bundle.files.iter().find(|(file, _)| file == "style.css");
-        let css = css.and_then(|(_, bytes)| str::from_utf8(bytes).ok()).unwrap_or_default();
-        Sheet::faults(css, &self.fonts.families())
+        let Ok(whole) = Whole::style(bundle) else { return Vec::new() };
+        let faults = Sheet::faults(&whole.text, &self.fonts.families());
+        faults.into_iter().map(|fault| whole.relocate(fault)).collect()
     }
 
     /// Makes a document as for a job, but an error names the place in the template and
@@ -93,6 +93,11 @@ impl Trial<'_> {
     /// refuses no more than the office does.
     pub fn make(&self, order: &Order<'_>) -> Result<Rendered, RenderError> {
         self.renderer.prove(&self.template, order, false)
+    }
+
+    /// The stylesheet with its parts.
+    pub fn style(&self) -> &str {
+        &self.template.style
     }
 
     /// The HTML of a document for a browser, which finds the stylesheets

@@ -48,6 +48,8 @@ impl<'a> Used<'a> {
         let face = &mut self.faces[usize::from(glyph.face)];
         if face.first.is_empty() {
             face.first = vec![0; self.fonts.face(glyph.face).glyph_count()];
+            face.gids.reserve(128);
+            face.sources.reserve(128);
             face.gids.push(0);
             face.sources.push(Source { base: 0, modifier: 0 });
         }
@@ -88,5 +90,8 @@ impl UsedFace {
 
 /// The resource name of a face.
 pub(super) fn font_name(face: FaceId) -> String {
-    format!("F{face}")
+    // The bundled faces, which a page changes between some thirty times.
+    const BUNDLED: [&str; 4] = ["F0", "F1", "F2", "F3"];
+    let known = BUNDLED.get(usize::from(face));
+    known.map_or_else(|| format!("F{face}"), |known| (*known).to_owned())
 }

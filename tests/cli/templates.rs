@@ -108,6 +108,28 @@ fn a_template_of_no_kind_may_have_any_name_and_be_rendered_where_it_is() {
 }
 
 #[test]
+fn a_copy_stands_on_its_own_and_may_share_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = begun(dir.path(), "invoice-one", "invoice");
+    let two = begun(dir.path(), "quotation-two", "quotation");
+    let has = |folder: &str, file: &str| Path::new(folder).join(file).is_file();
+    assert!(has(&one, "house.css") && has(&one, "bank.html"), "what an invoice is made of");
+    assert!(has(&two, "house.css") && !has(&two, "bank.html"), "and no more than that");
+    kakitome(&["templates", "check", &one, &two]).ends(0);
+
+    let parts = dir.path().join("parts");
+    fs::create_dir(&parts).unwrap();
+    fs::rename(Path::new(&one).join("house.css"), parts.join("house.css")).unwrap();
+    fs::remove_file(Path::new(&two).join("house.css")).unwrap();
+    kakitome(&["templates", "check", &one, &two]).ends(0);
+    fs::write(parts.join("house.css"), "p {\n  colr: red;\n}\n").unwrap();
+    let run = kakitome(&["templates", "check", &two]).ends(3);
+    let place = format!("{two}/../parts/house.css:2:3: template_failed: `colr`");
+    assert!(run.out.starts_with(&place), "{place}: {}", run.out);
+    kakitome(&["templates", "new", "parts", "--from", "letter"]).ends(2);
+}
+
+#[test]
 fn the_html_of_a_wrong_template_is_written_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let folder = begun(dir.path(), "letter-acme", "letter");
@@ -136,6 +158,8 @@ fn the_html_of_a_document_opens_in_a_browser() {
     let page = fs::read_to_string(html.join("index.html")).unwrap();
     let links: Vec<_> = page.split("href=\"").skip(1).map(|rest| rest.split('"').next()).collect();
     assert!(links.len() >= 2, "stylesheets: {links:?}");
+    let style = fs::read_to_string(html.join("style.css")).unwrap();
+    assert!(style.contains("@page") && !style.contains("@import"), "with its parts");
     let sheet = fs::read_to_string(html.join("fonts.css")).unwrap();
     let fonts = sheet.split("url(\"").skip(1).map(|rest| rest.split('"').next());
     for file in links.into_iter().chain(fonts) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::render::{RenderError, TemplateBundle, json_place as place};
+use crate::render::{RenderError, TemplateBundle, json_place as place, parts as files};
 
 /// Characters of a line that are shown around the fault.
 const EXCERPT: usize = 100;
@@ -108,9 +108,12 @@ impl Fault {
         } else if let RenderError::GlyphMissing(codes) = error {
             let missing = codes.first().copied().and_then(char::from_u32);
             // The sample first: that is where names come from.
-            let template = text_of(bundle, "template.html").unwrap_or_default();
-            [(sample, &*text), ("template.html", template)]
-                .into_iter()
+            let parts = bundle.files.iter().map(|(file, _)| file.as_str());
+            let parts = parts.filter(|file| files::is_part(file) && !files::is_style(file));
+            let all = std::iter::once("template.html").chain(parts);
+            let templates = all.filter_map(|file| Some((file, text_of(bundle, file)?)));
+            std::iter::once((sample, &*text))
+                .chain(templates)
                 .find_map(|(file, text)| Some(Self::at(error, file, text, text.find(missing?)?)))
                 .unwrap_or_else(|| Self::whole(error, sample))
         } else if parts(error).0.is_some() {

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use crate::{
     config::Config,
     domain::locale::Locale,
-    render::{Rendered, Renderer, TemplateBundle},
+    render::{Rendered, Renderer, TemplateBundle, parts},
 };
 
 pub mod fault;
@@ -30,6 +30,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+pub use crate::render::is_sample;
 pub use fault::Fault;
 
 /// The most files of a template's folder.
@@ -103,16 +104,27 @@ impl Source {
     }
 }
 
-/// The template folders of a directory, sorted. Hidden ones are none.
+/// The template folders of a directory, sorted. Hidden ones are none, nor is that of
+/// the parts that templates share.
 pub fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let reading = || format!("reading {}", dir.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(reading)? {
         let entry = entry.with_context(reading)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.path().is_dir() && !hidden {
-            found.push(entry.path());
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with('.');
+        if !entry.path().is_dir() || hidden {
+            continue;
         }
+        if name == parts::SHARED {
+            anyhow::ensure!(
+                !entry.path().join("template.html").exists(),
+                "{} is what templates share, and no template: give it another name",
+                entry.path().display()
+            );
+            continue;
+        }
+        found.push(entry.path());
     }
     found.sort();
     Ok(found)
@@ -121,6 +133,8 @@ pub fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Reads a template's files. What editors leave beside them (`.style.css.swp`,
 /// `style.css~`) and pictures to compare with (`golden.*`) are not part of a
 /// template.
+///
+/// The parts that it asks for in the folder `parts` beside it are handed over with it.
 pub fn read_folder(folder: &Path, name: String) -> anyhow::Result<TemplateBundle> {
     let reading = || format!("reading {}", folder.display());
     let mut files = Vec::new();
@@ -144,15 +158,51 @@ pub fn read_folder(folder: &Path, name: String) -> anyhow::Result<TemplateBundle
             "{} has more than {FILES_MAX} files: it is no template",
             folder.display()
         );
-        let path = entry.path();
-        let reading = || format!("reading {}", path.display());
-        let mut bytes = Vec::new();
-        let open = std::fs::File::open(&path).with_context(reading)?;
-        open.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(reading)?;
-        files.push((file, bytes));
+        files.push((file, read_file(&entry.path())?));
     }
+    read_shared(&beside(folder), &mut files)?;
     files.sort();
     Ok(TemplateBundle { name, files })
+}
+
+/// Where the parts are that a template shares with those beside it.
+pub(super) fn beside(folder: &Path) -> PathBuf {
+    match (folder.file_name(), folder.parent()) {
+        (Some(_), Some(parent)) => parent.join(parts::SHARED),
+        // `.` and `..` have their place, too.
+        _ => folder.join("..").join(parts::SHARED),
+    }
+}
+
+/// Reads the shared parts that a template asks for, and those that they ask for.
+fn read_shared(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
+    let mut read = 0;
+    while let Some((file, bytes)) = files.get(read) {
+        for name in parts::asked(file, bytes) {
+            let shared = format!("{}{name}", parts::FROM_SHARED);
+            let path = folder.join(&name);
+            let known = files.iter().any(|(file, _)| *file == name || *file == shared);
+            if known || !parts::is_part(&name) || !path.is_file() {
+                continue;
+            }
+            anyhow::ensure!(
+                files.len() < FILES_MAX.saturating_mul(2),
+                "more than {FILES_MAX} parts of {} are asked for",
+                folder.display()
+            );
+            files.push((shared, read_file(&path)?));
+        }
+        read = read.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let reading = || format!("reading {}", path.display());
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(path).with_context(reading)?;
+    open.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(reading)?;
+    Ok(bytes)
 }
 
 /// The name of a sample: of the folder's, or of one that the author brought.
@@ -206,7 +256,7 @@ pub fn check(
         Err(error) => {
             let broken = Fault::of_template(&error, bundle);
             let mut also = Vec::new();
-            if broken.file.as_deref() == Some("style.css") {
+            if broken.file.as_deref().is_some_and(parts::is_style) {
                 let others = renderer.style_errors(bundle);
                 let others = others.iter().map(|error| Fault::of_template(error, bundle));
                 also.extend(others.filter(|other| *other != broken));
@@ -249,9 +299,4 @@ fn name_languages(results: &mut [Result<Rendered, Fault>; 2]) {
             fault.locale = Some(locale.tag());
         }
     }
-}
-
-/// `sample.json`, `sample.en.json` and so on.
-pub fn is_sample(file: &str) -> bool {
-    file.strip_prefix("sample").is_some_and(|rest| rest.strip_suffix(".json").is_some())
 }

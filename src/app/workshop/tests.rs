@@ -21,7 +21,7 @@ fn letter() -> tempfile::TempDir {
     let folder = dir.path().join("letter-acme");
     fs::create_dir(&folder).unwrap();
     let bundle = Renderer::bundles().into_iter().find(|one| one.name == "letter").unwrap();
-    for (file, bytes) in bundle.files {
+    for (file, bytes) in bundle.alone().unwrap().files {
         fs::write(folder.join(file), bytes).unwrap();
     }
     dir
@@ -87,6 +87,68 @@ fn wrong_html_is_shown_in_the_template_and_its_html_can_be_read() {
     assert!(fault.what.contains(&format!("`div.late` of line {}", line.unwrap() + 1)), "{fault}");
     assert!(fault.excerpt.as_ref().unwrap().text.contains("</body>"), "{fault:?}");
     assert!(found.proofs.iter().all(|proof| proof.html.as_ref().unwrap().contains("late")));
+}
+
+#[test]
+fn what_templates_share_lies_beside_their_folders() {
+    let dir = letter();
+    let folder = dir.path().join("letter-acme");
+    let own = findings(&folder).version.unwrap();
+    let shared = dir.path().join("parts");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("idle.css"), "not even a stylesheet").unwrap();
+    fs::write(shared.join("house.css"), "h1 { colr: red }").unwrap();
+    fs::write(shared.join("notes.txt"), "no part").unwrap();
+    fs::write(shared.join("large.css"), " ".repeat(2 << 20)).unwrap();
+    for number in 0..=super::FILES_MAX {
+        fs::write(shared.join(format!("idle-{number}.html")), "{% never").unwrap();
+    }
+    let found = findings(&folder);
+    assert_eq!(found.version.as_ref(), Some(&own), "what is not asked for changes nothing");
+
+    fs::rename(folder.join("house.css"), shared.join("house.css")).unwrap();
+    let found = findings(&folder);
+    assert_eq!(found.faults(), Vec::<&super::Fault>::new());
+    let version = found.version.unwrap();
+    assert_ne!(version, own, "where a part lies is in the hash: another may take its place");
+
+    edit(&shared.join("house.css"), "display: flex", "display: grid");
+    let found = findings(&folder);
+    let fault = found.broken.as_ref().unwrap();
+    assert_eq!(fault.file.as_deref(), Some("../parts/house.css"), "{fault}");
+    assert!(fault.excerpt.as_ref().unwrap().text.contains("grid"), "{fault:?}");
+    edit(&shared.join("house.css"), "display: grid", "display: flex");
+    assert_eq!(findings(&folder).version.as_ref(), Some(&version));
+
+    edit(&shared.join("house.css"), "21pt", "22pt");
+    assert_ne!(findings(&folder).version.unwrap(), version, "a shared part is a part of it");
+    let folders = super::folders(dir.path()).unwrap();
+    assert_eq!(folders, std::slice::from_ref(&folder), "and no template itself");
+    fs::write(shared.join("template.html"), "<html></html>").unwrap();
+    let refused = super::folders(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("give it another name"), "{refused}");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(elsewhere.path().join("parts")).unwrap();
+    let linked = elsewhere.path().join("letter-acme");
+    std::os::unix::fs::symlink(&folder, &linked).unwrap();
+    let fault = findings(&linked).broken.unwrap();
+    assert!(fault.what.contains("no part `house.css`"), "`parts` lies beside the link: {fault}");
+}
+
+#[test]
+fn a_part_that_nothing_asks_for_is_told() {
+    let dir = letter();
+    let folder = dir.path().join("letter-acme");
+    for (file, says) in
+        [("sums.html", "{% include \"sums.html\" %}"), ("b.css", "@import \"b.css\"")]
+    {
+        fs::write(folder.join(file), "").unwrap();
+        let fault = findings(&folder).broken.unwrap();
+        assert_eq!(fault.file.as_deref(), Some(file));
+        assert!(fault.what.contains(says), "{fault}");
+        fs::remove_file(folder.join(file)).unwrap();
+    }
 }
 
 #[test]
@@ -196,6 +258,16 @@ async fn the_preview_follows_what_is_saved_and_keeps_the_last_good_document() {
     let mended = news(&client, &url, broken["revision"].as_u64().unwrap()).await;
     assert_eq!(mended["faults"], serde_json::json!([]));
     assert_ne!(mended["version"], first["version"], "another template");
+
+    // The author takes a part out of the folder, for all templates to have.
+    let shared = dir.path().join("parts");
+    fs::create_dir(&shared).unwrap();
+    fs::rename(folder.join("house.css"), shared.join("house.css")).unwrap();
+    let moved = news(&client, &url, mended["revision"].as_u64().unwrap()).await;
+    assert_eq!(moved["faults"], serde_json::json!([]));
+    edit(&shared.join("house.css"), "--ink: #1a1e23", "--ink: #000000");
+    let darker = news(&client, &url, moved["revision"].as_u64().unwrap()).await;
+    assert_ne!(darker["version"], moved["version"], "a shared part was saved");
     preview.stop().await;
 }
 

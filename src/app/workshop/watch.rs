@@ -15,10 +15,13 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
-use super::{Fault, Findings, Source, check};
-use crate::{app::worker::wait, domain::locale::Locale, render::Renderer};
+use super::{Fault, Findings, Source, beside, check};
+use crate::{
+    app::worker::wait,
+    domain::{locale::Locale, plain::Plain},
+    render::Renderer,
+};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(125);
@@ -34,7 +37,7 @@ pub(super) struct Subject {
 /// A document that was made.
 #[derive(Clone, Debug)]
 pub(super) struct Good {
-    pub(super) pdf: Zeroizing<Vec<u8>>,
+    pub(super) pdf: Plain,
     pub(super) pages: u32,
     /// The change it was made after.
     pub(super) revision: u64,
@@ -136,10 +139,10 @@ type Prints = Vec<(PathBuf, u64, Option<SystemTime>)>;
 impl Subject {
     fn prints(&self) -> Prints {
         let mut paths: Vec<PathBuf> = self.extra.clone().into_iter().collect();
-        if let Source::Folder(folder) = &self.source
-            && let Ok(entries) = std::fs::read_dir(folder)
-        {
-            paths.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
+        if let Source::Folder(folder) = &self.source {
+            let folders = [folder.clone(), beside(folder)];
+            let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+            paths.extend(entries.flatten().filter_map(Result::ok).map(|entry| entry.path()));
         }
         paths.sort();
         paths.into_iter().map(|path| print(&path)).collect()

@@ -10,12 +10,14 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::{Failure, Installed, Outcome, find, list, print};
+use crate::render;
 
 /// Writes a folder to start a template from: a copy of an installed one.
 ///
 /// The rules that data must keep go by the template's name: one that is called
 /// `invoice-…` is an invoice and begins as one. Any other name is free of rules and
-/// begins as a `letter`. Nothing that is there is overwritten.
+/// begins as a `letter`. What the original shares with others is copied with it.
+/// Nothing that is there is overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kakitome templates new invoice-acme\n  kakitome templates \
                         new certificate\n  kakitome templates new invoice-usd --from \
@@ -44,7 +46,7 @@ impl New {
         let from = self.from.as_deref().or_else(|| list::rules(&self.name)).unwrap_or("letter");
         let source = find(&config, from)?;
         check_name(&self.name, &source.name())?;
-        let bundle = source.read()?;
+        let bundle = source.read()?.alone().map_err(anyhow::Error::from)?;
         let folder = self.dir.join(&self.name);
         write(&folder, &bundle.files)?;
         let files: Vec<&str> = bundle.files.iter().map(|(file, _)| file.as_str()).collect();
@@ -71,9 +73,10 @@ impl New {
 /// A name that can be used, and that leaves the copy under the rules of its
 /// original: the copy would not render under others.
 fn check_name(name: &str, from: &str) -> Result<(), Failure> {
-    let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if !plain || !(1..=40).contains(&name.len()) || name == "pdf" {
-        let what = format!("`{name}` is no name for a template: [a-z0-9-]{{1,40}}, not `pdf`");
+    if !render::is_template_name(name) {
+        let what = format!(
+            "`{name}` is no name for a template: [a-z0-9-]{{1,40}}, not `pdf` and not `parts`"
+        );
         return Err(Failure::Usage(vec![what]));
     }
     // A letter has no rules, whatever it is called.

@@ -119,6 +119,9 @@ pub struct Decimal {
 #[error("a decimal number as a string is expected")]
 pub struct BadDecimal;
 
+/// What a fraction lacks of six digits.
+const ZEROS: [u8; 6] = [b'0'; 6];
+
 impl Decimal {
     /// Reads `-?[0-9]{1,12}(\.[0-9]{1,6})?`.
     pub fn parse(text: &str) -> Result<Self, BadDecimal> {
@@ -135,8 +138,11 @@ impl Decimal {
         if !fits(whole, 12) || !fraction.is_none_or(|fraction| fits(fraction, 6)) {
             return Err(BadDecimal);
         }
-        let joined = format!("{whole}{:0<6}", fraction.unwrap_or_default());
-        let micros: i64 = joined.parse().map_err(|_| BadDecimal)?;
+        // At most 18 digits: they fit.
+        let parts = whole.bytes().chain(fraction.unwrap_or_default().bytes().chain(ZEROS).take(6));
+        let micros = parts.fold(0i64, |sum, digit| {
+            sum.saturating_mul(10).saturating_add(i64::from(digit.wrapping_sub(b'0')))
+        });
         Ok(Self { micros: if negative { micros.checked_neg().ok_or(BadDecimal)? } else { micros } })
     }
 

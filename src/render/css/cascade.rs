@@ -1,14 +1,20 @@
 //! Which style each element gets.
 //!
 //! Elements with the same tag, classes, id, place and ancestors share one
-//! style: a table of three hundred rows is matched as if it had two.
+//! style: a table of three hundred rows is matched as if it had two, and a second
+//! document of a template is hardly matched at all ([`Kept`](super::kinds::Kept)).
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
 
 use super::{
     Sheet, Subject,
+    kinds::{Kind, Known, Place},
     style::{Align, Display, LineHeight, Marker, Size, Style},
 };
 use crate::render::dom::{NONE, NodeId, Tag, Tree};
@@ -18,58 +24,58 @@ pub(in crate::render) type StyleId = u32;
 
 /// The styles of one document.
 pub(in crate::render) struct Styles {
-    contexts: Vec<Context>,
+    /// Kinds of elements that documents had before.
+    known: Arc<Known>,
+    /// Those that only this one has; their numbers come after.
+    own: Vec<Kind>,
     /// By node; text has its parent's.
     by_node: Vec<StyleId>,
 }
 
-/// A kind of element: all that selectors can see of it, and its style.
-struct Context {
-    parent: StyleId,
-    node: NodeId,
-    place: Place,
-    style: Style,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-struct Place {
-    index: u32,
-    first: bool,
-    last: bool,
-}
-
-/// The kinds of elements met so far.
-type Known<'t> = HashMap<(StyleId, Tag, &'t str, &'t str, Place), StyleId, RandomState>;
+/// The kinds of elements met so far that are not known.
+type Met<'t> = HashMap<(StyleId, Tag, Cow<'t, str>, &'t str, Place), StyleId, RandomState>;
 
 impl Styles {
     /// Computes the styles of all nodes.
     pub(in crate::render) fn of(tree: &Tree, sheet: &Sheet) -> Self {
-        let mut styles =
-            Self { contexts: Vec::with_capacity(64), by_node: vec![0; tree.nodes.len()] };
-        let mut known = HashMap::with_capacity_and_hasher(64, RandomState::default());
-        let root = styles.context(tree, sheet, NONE, 0, Place::default());
-        styles.by_node[0] = root;
-        styles.descend(tree, sheet, 0, &mut known);
+        let known = sheet.kept.known();
+        let mut styles = Self { known, own: Vec::new(), by_node: vec![0; tree.nodes.len()] };
+        let root = tree.node(0);
+        let looks = (root.tag.unwrap_or(Tag::Html), tree.text(root), tree.id(root));
+        let (tag, classes, id) = (looks.0, sheet.seen_classes(looks.1), sheet.seen_id(looks.2));
+        let first = styles.known.all().first();
+        let same =
+            |first: &Kind| first.tag == tag && *first.classes == *classes && *first.id == *id;
+        if !first.is_some_and(same) {
+            styles.known = Arc::default();
+            styles.context(sheet, NONE, (tag, &classes, id), Place::default());
+        }
+        let mut met = HashMap::with_hasher(RandomState::default());
+        styles.descend(tree, sheet, 0, &mut met);
+        sheet.kept.learn(&styles.known, &styles.own);
         styles
     }
 
     /// The style of a node.
+    #[inline]
     pub(in crate::render) fn style(&self, node: NodeId) -> &Style {
         self.by_id(self.by_node[node as usize])
     }
 
     /// The style with this number.
+    #[inline]
     pub(in crate::render) fn by_id(&self, id: StyleId) -> &Style {
-        &self.contexts[id as usize].style
+        &self.kind(id).style
     }
 
-    fn descend<'t>(
-        &mut self,
-        tree: &'t Tree,
-        sheet: &Sheet,
-        parent: NodeId,
-        known: &mut Known<'t>,
-    ) {
+    #[inline]
+    fn kind(&self, id: StyleId) -> &Kind {
+        let known = self.known.all();
+        let id = id as usize;
+        known.get(id).unwrap_or_else(|| &self.own[id - known.len()])
+    }
+
+    fn descend<'t>(&mut self, tree: &'t Tree, sheet: &Sheet, parent: NodeId, met: &mut Met<'t>) {
         let context = self.by_node[parent as usize];
         let last = tree.children(parent).filter(|child| tree.node(*child).tag.is_some()).last();
         let mut index = 0;
@@ -85,25 +91,46 @@ impl Styles {
                 first: index == 1,
                 last: last == Some(child),
             };
-            let key = (context, tag, tree.text(node), tree.id(node), place);
-            let id = *known
-                .entry(key)
-                .or_insert_with(|| self.context(tree, sheet, context, child, place));
-            self.by_node[child as usize] = id;
-            self.descend(tree, sheet, child, known);
+            let looks = (tag, tree.text(node), tree.id(node));
+            // As written first: most words are those of the stylesheet.
+            self.by_node[child as usize] = match self.known.child(context, looks, place) {
+                Some(known) => known,
+                None => self.met(sheet, context, looks, (place, met)),
+            };
+            self.descend(tree, sheet, child, met);
+        }
+    }
+
+    fn met<'t>(
+        &mut self,
+        sheet: &Sheet,
+        parent: StyleId,
+        (tag, classes, id): (Tag, &'t str, &'t str),
+        (place, met): (Place, &mut Met<'t>),
+    ) -> StyleId {
+        let (classes, id) = (sheet.seen_classes(classes), sheet.seen_id(id));
+        if let Some(known) = self.known.child(parent, (tag, &classes, id), place) {
+            return known;
+        }
+        match met.entry((parent, tag, classes, id, place)) {
+            Entry::Occupied(met) => *met.get(),
+            Entry::Vacant(new) => {
+                let (_, _, classes, ..) = new.key();
+                let kind = self.context(sheet, parent, (tag, classes, id), place);
+                *new.insert(kind)
+            }
         }
     }
 
     fn context(
         &mut self,
-        tree: &Tree,
         sheet: &Sheet,
         parent: StyleId,
-        node: NodeId,
+        looks: (Tag, &str, &str),
         place: Place,
     ) -> StyleId {
-        let id = self.contexts.len() as StyleId;
-        let tag = tree.node(node).tag.unwrap_or(Tag::Div);
+        let id = (self.known.all().len() + self.own.len()) as StyleId;
+        let tag = looks.0;
         let initial;
         let inherited = if parent == NONE {
             initial = Style::initial();
@@ -112,30 +139,28 @@ impl Styles {
             self.by_id(parent)
         };
         let above = inherited.size;
-        let root = self.contexts.first().map_or(above, |root| root.style.size);
+        let root = if parent == NONE { above } else { self.by_id(0).size };
         let mut style = inherited.inherit(display(tag));
         user_agent(&mut style, tag);
-        let subject = subject(tree, tag, node, place);
-        let rules = sheet.matching(&subject, &Chain { styles: self, tree, next: parent });
+        let subject = subject(looks, place);
+        let rules = sheet.matching(&subject, &Chain { styles: self, next: parent });
         let declarations = rules.iter().flat_map(|rule| rule.declarations.iter());
         style.apply(above, root, declarations);
-        self.contexts.push(Context { parent, node, place, style });
+        self.own.push(Kind::new(parent, looks, place, style));
         id
     }
 }
 
 /// What selectors see of an element.
-fn subject(tree: &Tree, tag: Tag, node: NodeId, place: Place) -> Subject<'_> {
-    let element = tree.node(node);
+fn subject<'a>((tag, classes, id): (Tag, &'a str, &'a str), place: Place) -> Subject<'a> {
     let Place { index, first, last } = place;
-    Subject { tag, classes: tree.text(element), id: tree.id(element), index, first, last }
+    Subject { tag, classes, id, index, first, last }
 }
 
 /// An element and its ancestors, nearest first.
 #[derive(Clone)]
 struct Chain<'a> {
     styles: &'a Styles,
-    tree: &'a Tree,
     next: StyleId,
 }
 
@@ -143,10 +168,12 @@ impl<'a> Iterator for Chain<'a> {
     type Item = Subject<'a>;
 
     fn next(&mut self) -> Option<Subject<'a>> {
-        let context = self.styles.contexts.get(self.next as usize)?;
-        self.next = context.parent;
-        let tag = self.tree.node(context.node).tag?;
-        Some(subject(self.tree, tag, context.node, context.place))
+        if self.next == NONE {
+            return None;
+        }
+        let kind = self.styles.kind(self.next);
+        self.next = kind.parent;
+        Some(subject((kind.tag, &kind.classes, &kind.id), kind.place))
     }
 }
 

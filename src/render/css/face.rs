@@ -18,8 +18,8 @@ pub(in crate::render) struct FontFace {
 pub(super) fn rule(input: &mut Parser<'_>, reader: &Reader) -> Result<FontFace, RenderError> {
     let at = place(input);
     if input.expect_curly_bracket_block().is_err() {
-        skip_to_block(input);
-        reader.note(located(Fail::of("a block `{ … }` is expected after @font-face"), at));
+        let what = "a block `{ … }` is expected after @font-face";
+        skip_to_block(input, reader, located(Fail::of(what), at))?;
     }
     let mut face = FontFace { family: String::new(), file: String::new(), bold: false };
     nested(input, |input| {

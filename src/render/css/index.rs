@@ -1,7 +1,7 @@
 //! Which rules may be meant for an element: by its id, a class or its tag, so
 //! that an element is held against a handful of rules and not against all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -19,6 +19,8 @@ pub(super) struct Index {
     classes: HashMap<String, Vec<usize>, RandomState>,
     tags: HashMap<Tag, Vec<usize>, RandomState>,
     any: Vec<usize>,
+    /// Every class and every id that a selector has.
+    names: [HashSet<String, RandomState>; 2],
 }
 
 impl Index {
@@ -33,8 +35,22 @@ impl Index {
                 Key::Any => &mut index.any,
             };
             place.push(number);
+            for (class, id) in rule.selector.names() {
+                index.names[0].extend(class.iter().cloned());
+                index.names[1].extend(id.cloned());
+            }
         }
         index
+    }
+
+    /// Whether a selector has this class.
+    pub(super) fn has_class(&self, class: &str) -> bool {
+        self.names[0].contains(class)
+    }
+
+    /// Whether a selector has this id.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.names[1].contains(id)
     }
 
     /// The rules that may be meant, in their order.

@@ -20,6 +20,7 @@ pub(super) mod cascade;
 mod declaration;
 pub(super) mod face;
 mod index;
+mod kinds;
 pub(super) mod margin_box;
 pub(super) mod names;
 pub(super) mod page;
@@ -35,6 +36,8 @@ mod variables;
 pub(super) use margin_box::Content;
 pub(super) use page::{PageRule, PageRules, Paper};
 pub(super) use selector::{Selector, Subject};
+
+use std::borrow::Cow;
 
 use super::error::RenderError;
 
@@ -58,6 +61,8 @@ pub(super) struct Sheet {
     pub(super) counts_children: bool,
     /// Which rules may be meant for an element.
     index: index::Index,
+    /// The styles of elements that documents had before.
+    kept: kinds::Kept,
 }
 
 /// One selector with its declarations.
@@ -107,6 +112,22 @@ impl Sheet {
             .filter_map(|rule| self.rules.get(rule))
             .filter(|rule| rule.selector.matches(subject, above.clone()))
             .collect()
+    }
+
+    /// The value of `class` without the words that no selector has.
+    fn seen_classes<'c>(&self, classes: &'c str) -> Cow<'c, str> {
+        // One word as it is; more are put together anew, so that what is kept of
+        // them holds no more than words of the stylesheet.
+        if self.index.has_class(classes) {
+            return Cow::Borrowed(classes);
+        }
+        let seen = classes.split_ascii_whitespace().filter(|word| self.index.has_class(word));
+        Cow::Owned(seen.collect::<Vec<_>>().join(" "))
+    }
+
+    /// An `id`, unless no selector has it.
+    fn seen_id<'i>(&self, id: &'i str) -> &'i str {
+        if self.index.has_id(id) { id } else { "" }
     }
 
     /// Refuses a document of so many nodes that matching would take too long: every

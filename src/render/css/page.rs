@@ -160,8 +160,7 @@ pub(super) fn rule(
             Ok(Token::Colon) if !block.first => {
                 if input.expect_ident_matching("first").is_err() {
                     let what = "the only pseudo-class of @page is `:first`";
-                    reader.note(located(Fail::of(what), at));
-                    skip_to_block(input);
+                    skip_to_block(input, reader, located(Fail::of(what), at))?;
                     break;
                 }
                 block.first = true;
@@ -169,8 +168,7 @@ pub(super) fn rule(
             Ok(Token::CurlyBracketBlock) => break,
             Ok(_) | Err(_) => {
                 let what = "@page takes a name, `:first` or both, and a block `{ … }`";
-                reader.note(located(Fail::of(what), at));
-                skip_to_block(input);
+                skip_to_block(input, reader, located(Fail::of(what), at))?;
                 break;
             }
         }

@@ -8,8 +8,11 @@ use std::{borrow::Cow, cell::RefCell, sync::Arc};
 use cssparser::{Delimiter, ParseError, Parser, Token};
 
 use super::{
-    Rule, Selector, Sheet, declaration::Declaration, face, page, property::declaration,
-    variables::Variables,
+    Rule, Selector, Sheet,
+    declaration::Declaration,
+    face, page,
+    property::declaration,
+    variables::{self, Variables},
 };
 use crate::render::{
     error::{At, RenderError},
@@ -85,13 +88,20 @@ pub(super) fn place(input: &Parser<'_>) -> At {
     At { line: location.line + 1, column: location.column }
 }
 
-/// Steps over what stands before a block, and into it.
-pub(super) fn skip_to_block(input: &mut Parser<'_>) {
+/// Steps over what stands before a block, and into it, so that what is wrong in there is
+/// told as well. Where none follows, the fault is the end of it.
+pub(super) fn skip_to_block(
+    input: &mut Parser<'_>,
+    reader: &Reader,
+    fault: RenderError,
+) -> Located<()> {
     while let Ok(token) = input.next() {
         if matches!(token, Token::CurlyBracketBlock) {
-            return;
+            reader.note(fault);
+            return Ok(());
         }
     }
+    Err(fault)
 }
 
 /// Reads a whole stylesheet; gives what was not understood.
@@ -102,6 +112,8 @@ pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
     }
     let reader = Reader { variables, faults: RefCell::default() };
     let mut input = Parser::new(&css);
+    // Whether a part is not there, and with it what it says.
+    let mut lost = false;
     while !reader.is_full() {
         input.skip_whitespace();
         let at = place(&input);
@@ -116,10 +128,16 @@ pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
                     }
                     sheet.faces.push(face);
                 }),
+                "import" => {
+                    skip_rule(&mut input);
+                    lost = true;
+                    let what = "`@import \"NAME.css\";` stands before all rules, and names a part";
+                    Err(located(Fail(what.into()), at))
+                }
                 _ => {
                     skip_rule(&mut input);
                     let what = format!(
-                        "unknown @-rule {}; `@page` and `@font-face` are known",
+                        "unknown @-rule {}; `@import`, `@page` and `@font-face` are known",
                         near::quote(&format!("@{name}"))
                     );
                     Err(located(Fail(what.into()), at))
@@ -134,7 +152,27 @@ pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
             reader.note(fault);
         }
     }
-    reader.faults.into_inner()
+    let faults = reader.faults.into_inner().into_iter();
+    let faults = faults.filter(|fault| !lost || !fault.to_string().contains(variables::UNKNOWN));
+    faults.map(|fault| fault.at(|at| in_characters(&css, at))).collect()
+}
+
+/// The place as an editor shows it: cssparser ends lines also at a form feed and at a lone
+/// return, and counts columns in units of UTF-16.
+fn in_characters(css: &str, at: At) -> At {
+    let (mut line, mut column, mut before) = (1_u32, 1_u32, ' ');
+    for (offset, letter) in css.char_indices() {
+        if (line, column) >= (at.line, at.column) {
+            return At::offset(css, offset);
+        }
+        match letter {
+            '\n' if before == '\r' => {}
+            '\n' | '\r' | '\u{c}' => (line, column) = (line.saturating_add(1), 1),
+            _ => column = column.saturating_add(if letter > '\u{ffff}' { 2 } else { 1 }),
+        }
+        before = letter;
+    }
+    At::offset(css, css.len())
 }
 
 /// Steps over an @-rule that is not known.
@@ -165,8 +203,9 @@ fn rule(
             Ok(Token::Comma) => {}
             Ok(Token::CurlyBracketBlock) => break,
             Ok(_) | Err(_) => {
-                skip_to_block(input);
-                return Err(located(Fail::of("a selector and a block `{ … }` are expected"), at));
+                let what = "a selector and a block `{ … }` are expected";
+                skip_to_block(input, reader, located(Fail::of(what), at))?;
+                return Ok(());
             }
         }
     }

@@ -97,6 +97,11 @@ impl Selector {
         })
     }
 
+    /// The classes and the id of each of its compounds.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&[String], Option<&String>)> {
+        self.parts.iter().map(|(part, _)| (part.classes.as_slice(), part.id.as_ref()))
+    }
+
     pub(super) fn counts_children(&self) -> bool {
         self.parts
             .iter()

@@ -8,6 +8,8 @@ use crate::render::{
 
 /// The most bytes of a value after `var()`.
 const MAX_VALUE: usize = 4_096;
+/// What is said of a property that no line before defines.
+pub(super) const UNKNOWN: &str = "unknown custom property";
 /// The most custom properties.
 const MAX_VARIABLES: usize = 1_000;
 
@@ -39,6 +41,9 @@ impl Variables {
                 out.push_str(text);
             }
             out.push('\n');
+        }
+        if !css.ends_with('\n') {
+            out.pop();
         }
         (out, variables, faults)
     }
@@ -77,9 +82,9 @@ impl Variables {
         }
         let known = self.0.iter().map(|(known, _)| known.as_str());
         fail(match near::nearest(name, known) {
-            Some(near) => format!("unknown custom property `--{name}`; did you mean `--{near}`?"),
+            Some(near) => format!("{UNKNOWN} `--{name}`; did you mean `--{near}`?"),
             None => format!(
-                "unknown custom property {}; each stands on a line of its own, before its use",
+                "{UNKNOWN} {}; each stands on a line of its own, before its use",
                 near::quote(&format!("--{name}"))
             ),
         })

@@ -41,6 +41,25 @@ impl BitWriter {
         }
     }
 
+    /// Writes the first `bits` bits of words, of which the last is filled up with
+    /// zeros.
+    #[inline]
+    pub(super) fn put_words(&mut self, words: &[u64], bits: u32) {
+        let (whole, rest) = ((bits / 64) as usize, bits % 64);
+        let (shift, start) = (self.filled, self.bytes.len());
+        self.bytes.resize(start + 8 * whole, 0);
+        let mut pending = self.pending;
+        for (place, word) in self.bytes[start..].chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&(pending | word << shift).to_le_bytes());
+            // In two steps: a shift by 64 is none.
+            pending = word >> 1 >> (63 - shift);
+        }
+        self.pending = pending;
+        if rest > 0 {
+            self.put_word(words[whole], rest);
+        }
+    }
+
     /// How many bits were written with [`put`](Self::put).
     pub(super) fn bits(&self) -> u32 {
         self.written

@@ -256,7 +256,9 @@ pub(crate) fn is_selector(character: u32) -> bool {
 /// Whether a character modifies the one before it.
 pub(crate) fn is_modifier(character: char) -> bool {
     let code = u32::from(character);
-    code >= 0x300 && (is_selector(code) || is_combining_mark(character))
+    // Between kana and Yi, where most of our text is, there are none.
+    let none = code < 0x300 || (0x30a0..0xa000).contains(&code);
+    !none && (is_selector(code) || is_combining_mark(character))
 }
 
 /// Whether a character guides line breaks or joins only and is never drawn.

@@ -31,8 +31,9 @@ pub(super) struct PackedFace {
     /// The bit strings of all glyphs, each beginning at a word.
     words: Vec<u64>,
     glyphs: Vec<PackedGlyph>,
-    /// The header of the dynamic block, the same for every document.
-    header: Vec<(u32, u8)>,
+    /// The header of the dynamic block, the same for every document: its words and
+    /// how many bits they are.
+    header: (Vec<u64>, u32),
     end_of_block: (u32, u8),
     head: Vec<u8>,
     hhea: Vec<u8>,
@@ -120,18 +121,9 @@ impl PackedFace {
         }
         let mut adler = Adler::of(&tables);
         let mut writer = BitWriter::after(out);
-        for code in &self.header {
-            writer.put(*code);
-        }
+        writer.put_words(&self.header.0, self.header.1);
         for glyph in &chosen {
-            let mut left = glyph.bits;
-            let mut word = glyph.word as usize;
-            while left > 0 {
-                let take = left.min(64);
-                writer.put_word(self.words[word], take);
-                word += 1;
-                left -= take;
-            }
+            writer.put_words(&self.words[glyph.word as usize..], glyph.bits);
             adler = adler.then(glyph.adler, u32::from(glyph.len));
         }
         writer.put(self.end_of_block);
@@ -313,7 +305,7 @@ fn reversed(code: u32, length: u8) -> u32 {
 
 /// BFINAL, BTYPE = dynamic, 257 literal codes, one distance code, and the code
 /// lengths written plainly with four bits each.
-fn block_header(lengths: &[u8]) -> Vec<(u32, u8)> {
+fn block_header(lengths: &[u8]) -> (Vec<u64>, u32) {
     let mut header = vec![(1, 1), (2, 2), (0, 5), (0, 5), (15, 4)];
     for symbol in [16u8, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
         header.push((if symbol > 15 { 0 } else { 4 }, 3));
@@ -321,5 +313,10 @@ fn block_header(lengths: &[u8]) -> Vec<(u32, u8)> {
     for length in lengths.iter().chain(&[1]) {
         header.push((reversed(u32::from(*length), 4), 4));
     }
-    header
+    let mut writer = BitWriter::default();
+    for code in header {
+        writer.put(code);
+    }
+    let bits = writer.bits();
+    (writer.into_words().collect(), bits)
 }

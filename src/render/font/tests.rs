@@ -117,6 +117,15 @@ fn rare_names_have_their_glyphs() {
 }
 
 #[test]
+fn nothing_between_kana_and_yi_modifies() {
+    for character in (0x30a0..0xa000).filter_map(char::from_u32) {
+        let mark = unicode_normalization::char::is_combining_mark(character);
+        assert!(!mark && !super::is_modifier(character), "{character:?}");
+    }
+    assert!(super::is_modifier('\u{3099}') && super::is_modifier('\u{e0100}'), "marks elsewhere");
+}
+
+#[test]
 fn the_bundled_files_are_those_of_the_list() {
     let sums = include_str!("../../../fonts/SHA256SUMS");
     for line in sums.lines() {

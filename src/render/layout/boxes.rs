@@ -88,7 +88,9 @@ impl Layout<'_> {
         let used = style.clamp_width(used, f32::INFINITY);
         let mut out = Fragment { height: own, used, ..Fragment::default() };
         if decorated && is_definite(width) {
-            decorate::decorate(&mut out.items, &[(0.0, width, style)], own);
+            if !self.is_measuring() {
+                decorate::decorate(&mut out.items, &[(0.0, width, style)], own);
+            }
             if decorate::is_round(style) && decorate::is_uneven(style) {
                 let what = "a border around round corners is solid and the same on all sides";
                 self.ignored = Some((node, what));

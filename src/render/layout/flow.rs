@@ -124,7 +124,7 @@ impl Layout<'_> {
         flow: &mut Flow,
     ) -> Result<(), RenderError> {
         let tree = self.tree;
-        let mut inline = Vec::new();
+        let mut inline = std::mem::take(&mut self.spare.nodes);
         for child in tree.children(node) {
             if self.is_inline(child) {
                 inline.push(child);
@@ -133,7 +133,9 @@ impl Layout<'_> {
             self.flush(node, &mut inline, (x, width), flow)?;
             self.child(child, x, width, flow)?;
         }
-        self.flush(node, &mut inline, (x, width), flow)
+        self.flush(node, &mut inline, (x, width), flow)?;
+        self.spare.nodes = inline;
+        Ok(())
     }
 
     pub(super) fn is_inline(&self, node: NodeId) -> bool {
@@ -166,16 +168,18 @@ impl Layout<'_> {
         }
         let style = self.styles.style(block);
         let (orphans, widows) = (usize::from(style.orphans), usize::from(style.widows));
-        let lines = self.paragraph(nodes, block, width)?;
+        let mut lines = std::mem::take(&mut self.spare.made);
+        self.paragraph(nodes, block, width, &mut lines)?;
         nodes.clear();
         let count = lines.len();
-        for (index, line) in lines.into_iter().enumerate() {
+        for (index, line) in lines.drain(..).enumerate() {
             flow.push(line, x);
             let keep = index + 1 < orphans || index + widows >= count;
             if let Some(strip) = flow.strips.last_mut() {
                 strip.keep_next = keep && index + 1 < count;
             }
         }
+        self.spare.made = lines;
         Ok(())
     }
 

@@ -121,9 +121,11 @@ impl Layout<'_> {
         let Type { face, glued, .. } = font;
         let mut glyph =
             Glyph { base, modifier, advance: 0.0, node, gid: 0, face, kind: Kind::Drawn, glued };
-        if base >= 0x200b && is_invisible(character) {
+        // Japanese is neither.
+        let odd = base >= 0x590 && !(0x2e80..0xfb00).contains(&base);
+        if odd && base >= 0x200b && is_invisible(character) {
             glyph.kind = Kind::Invisible;
-        } else if base >= 0x590 && is_right_to_left(character) {
+        } else if odd && is_right_to_left(character) {
             self.missing.push(base);
         } else if let Some((face, gid)) = self.fonts.pick(font.face, Source { base, modifier }) {
             glyph.face = face;

@@ -38,13 +38,14 @@ pub(super) struct Paragraph {
 }
 
 impl Layout<'_> {
-    /// Lays out inline siblings as one paragraph; one fragment for each line.
+    /// Lays out inline siblings as one paragraph; adds a fragment for each line.
     pub(super) fn paragraph(
         &mut self,
         nodes: &[NodeId],
         block: NodeId,
         width: f32,
-    ) -> Result<Vec<Fragment>, RenderError> {
+        made: &mut Vec<Fragment>,
+    ) -> Result<(), RenderError> {
         let styles = self.styles;
         let style = styles.style(block);
         let wraps = style.white_space != WhiteSpace::Nowrap;
@@ -58,21 +59,20 @@ impl Layout<'_> {
             indent: style.indent,
             anywhere: is_definite(width),
         };
-        let lines = lines::break_lines(&self.glyphs[range.clone()], fit, &mut may_end);
+        let mut lines = std::mem::take(&mut self.spare.lines);
+        lines::break_lines(&self.glyphs[range.clone()], fit, &mut may_end, &mut lines);
         let mut indent = style.indent;
-        let made = lines
-            .into_iter()
-            .map(|line| {
-                let indent = std::mem::take(&mut indent);
-                let line = range.start + line.start..range.start + line.end;
-                self.line(line, block, (indent, width))
-            })
-            .collect();
+        made.extend(lines.drain(..).map(|line| {
+            let indent = std::mem::take(&mut indent);
+            let line = range.start + line.start..range.start + line.end;
+            self.line(line, block, (indent, width))
+        }));
+        self.spare.lines = lines;
         // Measured again and again, laid out once: kept for all but the last time.
         if self.depth > 0 && range.end <= self.kept {
             self.paragraphs.insert(nodes[0], Paragraph { range, may_end });
         }
-        Ok(made)
+        Ok(())
     }
 
     /// The glyphs of a paragraph.

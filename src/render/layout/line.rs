@@ -88,6 +88,8 @@ impl Layout<'_> {
         let Glyph { face, node, .. } = self.glyphs[first];
         let style = self.styles.style(node);
         let from = line.x;
+        // What is only measured draws nothing.
+        let drawn = !self.is_measuring();
         let mut natural = 0.0;
         let mut at = first;
         while at < end {
@@ -96,7 +98,9 @@ impl Layout<'_> {
                 break;
             }
             line.x += glyph.advance;
-            natural += self.fonts.face(face).advance(glyph.gid);
+            if drawn {
+                natural += self.fonts.face(face).advance(glyph.gid);
+            }
             at += 1;
         }
         let (above, below) = self.reach(node);
@@ -108,6 +112,9 @@ impl Layout<'_> {
         line.above = line.above.max(above - shift);
         line.below = line.below.max(below + shift);
         line.spacing = style.letter_spacing;
+        if !drawn {
+            return at;
+        }
         let count = (at - first) as u32;
         let width = line.x - from;
         let plain = natural * style.size + style.letter_spacing * count as f32;

@@ -29,27 +29,27 @@ pub(in crate::render) struct Fit {
 
 /// Breaks glyphs into lines. Trailing spaces are left out, and each glyph but
 /// spaces and breaks is in exactly one line. `may_end` is empty, or what it was
-/// made the last time for the same glyphs.
+/// made the last time for the same glyphs. The lines are added to `lines`.
 pub(in crate::render) fn break_lines(
     glyphs: &[Glyph],
     fit: Fit,
     may_end: &mut Vec<bool>,
-) -> Vec<Range<usize>> {
+    lines: &mut Vec<Range<usize>>,
+) {
     let width = fit.width;
     let total: f32 = fit.indent + glyphs.iter().map(|glyph| glyph.advance).sum::<f32>();
     let breaks = glyphs.iter().any(|glyph| glyph.kind == Kind::Break);
     if glyphs.is_empty() {
-        return Vec::new();
+        return;
     }
     // Most text is a short cell: it fits, and no class is ever looked up.
     if total <= width + TOLERANCE && !breaks {
-        let whole = 0..trimmed(glyphs, 0, glyphs.len());
-        return std::iter::once(whole).collect();
+        lines.push(0..trimmed(glyphs, 0, glyphs.len()));
+        return;
     }
     if may_end.len() != glyphs.len() {
         *may_end = opportunities(glyphs);
     }
-    let mut lines = Vec::new();
     let mut start = 0;
     while start < glyphs.len() {
         let indent = if start == 0 { fit.indent } else { 0.0 };
@@ -58,7 +58,6 @@ pub(in crate::render) fn break_lines(
         lines.push(start..trimmed(glyphs, start, end));
         start = next;
     }
-    lines
 }
 
 /// Where the line that begins at `start` ends, and where the next one begins.

@@ -36,7 +36,9 @@ pub(super) mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
+
+use foldhash::fast::RandomState;
 
 use super::{
     assets::Assets,
@@ -216,9 +218,9 @@ pub(super) struct Layout<'a> {
     absolute: Vec<NodeId>,
     /// The running sum that a row shows.
     carry: i64,
-    measured: HashMap<(NodeId, u32), Measured>,
+    measured: HashMap<(NodeId, u32), Measured, RandomState>,
     /// Paragraphs that were measured, by their first node.
-    paragraphs: HashMap<NodeId, inline::Paragraph>,
+    paragraphs: HashMap<NodeId, inline::Paragraph, RandomState>,
     /// Where the glyphs of those end: up to here none is thrown away.
     kept: usize,
     /// Where the text begins that is gathered now.
@@ -230,6 +232,15 @@ pub(super) struct Layout<'a> {
     /// A style that would be ignored; said once, at the end.
     ignored: Option<(NodeId, &'static str)>,
     depth: u32,
+    spare: Spare,
+}
+
+/// Empty lists whose room is used again.
+#[derive(Default)]
+struct Spare {
+    nodes: Vec<NodeId>,
+    lines: Vec<Range<usize>>,
+    made: Vec<Fragment>,
 }
 
 /// What an element comes to at a width.
@@ -278,14 +289,15 @@ impl<'a> Layout<'a> {
             missing: Vec::new(),
             absolute: Vec::new(),
             carry: 0,
-            measured: HashMap::new(),
-            paragraphs: HashMap::new(),
+            measured: HashMap::default(),
+            paragraphs: HashMap::default(),
             kept: 0,
             start: 0,
             numbered: HashMap::new(),
             work: 0,
             ignored: None,
             depth: 0,
+            spare: Spare::default(),
         }
     }
 

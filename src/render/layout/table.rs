@@ -262,8 +262,10 @@ impl Layout<'_> {
             let area = Area { x: 0.0, y: 0.0, w: width, h: height, color };
             out.items.push(Item::artifact(Shape::Fill(area)));
         }
-        decorate(&mut out.items, &[(0.0, width, style)], height);
-        decorate(&mut out.items, &boxes, height);
+        if !self.is_measuring() {
+            decorate(&mut out.items, &[(0.0, width, style)], height);
+            decorate(&mut out.items, &boxes, height);
+        }
         for ((x, _, style), piece) in boxes.into_iter().zip(pieces) {
             let dy = match style.vertical_align {
                 Align::Center => (height - piece.height) / 2.0,

@@ -28,12 +28,15 @@ fn fit(width: f32) -> Fit {
     Fit { width, indent: 0.0, anywhere: true }
 }
 
+fn lines(text: &str, width: f32) -> Vec<std::ops::Range<usize>> {
+    let mut lines = Vec::new();
+    break_lines(&glyphs(text), fit(width), &mut Vec::new(), &mut lines);
+    lines
+}
+
 fn broken(text: &str, width: f32) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    break_lines(&glyphs(text), fit(width), &mut Vec::new())
-        .into_iter()
-        .map(|line| characters[line].iter().collect())
-        .collect()
+    lines(text, width).into_iter().map(|line| characters[line].iter().collect()).collect()
 }
 
 #[test]
@@ -74,7 +77,7 @@ proptest! {
     fn every_glyph_is_on_exactly_one_line(text in "[a-z 、。（「漢字1円\n]{0,80}", width in 1u8..30) {
         let characters: Vec<char> = text.chars().collect();
         let mut seen = vec![0u8; characters.len()];
-        for line in break_lines(&glyphs(&text), fit(f32::from(width)), &mut Vec::new()) {
+        for line in lines(&text, f32::from(width)) {
             let drawn = line.len();
             prop_assert!(drawn <= usize::from(width), "a line of {} in {}", drawn, width);
             for place in line {

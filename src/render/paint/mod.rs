@@ -260,8 +260,8 @@ impl<'p, 'a> Pen<'p, 'a> {
     }
 
     fn rectangle(&mut self, area: &Area) {
-        self.raw("re", &[area.x, self.height - area.y - area.h, area.w, area.h]);
-        self.raw("f", &[]);
+        // The path and what fills it, which takes no operands: one operation.
+        self.raw("re\nf", &[area.x, self.height - area.y - area.h, area.w, area.h]);
     }
 }
 

@@ -100,6 +100,7 @@ impl Pen<'_, '_> {
     }
 
     fn glyphs(&mut self, part: &[Glyph], run: &Run) {
+        self.shown.codes.reserve(2 * part.len());
         if !run.adjusted {
             for glyph in part.iter().filter(|glyph| glyph.kind != Kind::Invisible) {
                 let code = self.drawn.used.code(glyph);

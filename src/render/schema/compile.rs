@@ -23,7 +23,7 @@ type Compiled<T> = Result<T, Wrong>;
 /// Reads a schema.
 pub(super) fn schema(text: &[u8]) -> Result<Schema, RenderError> {
     let root: Value = serde_json::from_slice(text)
-        .map_err(|error| crate::render::template::not_json("data.schema.json", &error))?;
+        .map_err(|error| crate::render::bundle::not_json("data.schema.json", &error))?;
     compile(&root, &root, 0).map_err(|wrong| {
         let text = String::from_utf8_lossy(text);
         let path: Vec<String> = wrong.path.into_iter().rev().collect();

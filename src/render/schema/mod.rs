@@ -149,14 +149,18 @@ fn check_text(
     format: Format,
     words: &[String],
 ) -> Result<(), &'static str> {
-    let length = text.chars().count();
+    let (mut length, mut unprintable) = (0usize, false);
+    for character in text.chars() {
+        length = length.saturating_add(1);
+        unprintable |= is_unprintable(character);
+    }
     if length < min {
         return Err("too short");
     }
     if length > max {
         return Err("too long");
     }
-    if text.chars().any(is_unprintable) {
+    if unprintable {
         return Err("control characters and noncharacters are not allowed");
     }
     if !words.is_empty() && !words.iter().any(|word| word == text) {

@@ -331,7 +331,7 @@ proptest! {
         if let Ok(facts) = facts {
             prop_assert!(facts.pages >= 1, "pages");
             let front = address();
-            let taken = RENDERER.adopt(Zeroizing::new(pdf), facts, Some(&front));
+            let taken = RENDERER.adopt(crate::domain::plain::Plain::new(pdf), facts, Some(&front));
             prop_assert!(taken.is_ok() || matches!(taken, Err(RenderError::BadPdf(_))), "a code");
         }
     }

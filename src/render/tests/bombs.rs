@@ -16,7 +16,7 @@ use std::sync::Arc;
 static FONTS: LazyLock<Arc<FontSet>> = LazyLock::new(|| Arc::new(FontSet::bundled().unwrap()));
 
 /// Makes a document of HTML, and says how long it took.
-fn made(html: &str, css: &str) -> (Result<Zeroizing<Vec<u8>>, RenderError>, Duration) {
+fn made(html: &str, css: &str) -> (Result<crate::domain::plain::Plain, RenderError>, Duration) {
     let started = Instant::now();
     let document = || {
         let sheet = Sheet::parse(css, &FONTS.families())?;

@@ -169,7 +169,7 @@ const CSS: &str = "@page { size: A5; margin: 12mm } html { font-size: 9pt; line-
 
 /// A document, its pages as laid out, and the text of each item of text.
 struct Made {
-    pdf: Zeroizing<Vec<u8>>,
+    pdf: crate::domain::plain::Plain,
     pages: Vec<Page>,
     lines: Vec<Line>,
 }

@@ -13,6 +13,7 @@ mod documents;
 mod features;
 mod manual;
 mod operator_templates;
+mod parts;
 
 use std::{
     sync::LazyLock,
@@ -22,8 +23,6 @@ use std::{
 use lopdf::{Document, dictionary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-use zeroize::Zeroizing;
 
 use super::{
     AddressPage, Order, PdfLimits, Profile, RenderError, Rendered, Renderer, TemplateBundle,
@@ -56,7 +55,7 @@ fn render(data: &Value) -> Result<Rendered, RenderError> {
 /// Checks a finished PDF and takes it over, as the office does.
 fn adopt(pdf: &[u8], front: Option<&AddressPage>) -> Result<Rendered, RenderError> {
     let facts = check_pdf(pdf, PdfLimits::default()).map_err(RenderError::BadPdf)?;
-    RENDERER.adopt(Zeroizing::new(pdf.to_vec()), facts, front)
+    RENDERER.adopt(crate::domain::plain::Plain::new(pdf.to_vec()), facts, front)
 }
 
 fn address() -> AddressPage {

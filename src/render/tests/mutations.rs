@@ -121,6 +121,7 @@ fn a_damaged_stylesheet_makes_a_document_or_an_error() {
 fn a_damaged_template_makes_a_document_or_an_error() {
     let mut seeds = files("template.html");
     seeds.push(b"<html><body>{% for a in list %}<p>{{ a.a|upper }}{{ x|int + 1 }}</p>{% else %}-{% endfor %}</body></html>".to_vec());
+    seeds.push(b"<html><body>{% for a in d.list %}{% include 'a.html' %}{% endfor %}{% include \"b.html\" %}</body></html>".to_vec());
     drive(hostile::template, &seeds, 150);
 }
 

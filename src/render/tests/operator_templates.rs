@@ -59,7 +59,7 @@ fn are_checked_when_they_are_registered() {
             "<html><body>{% for x in [1] %}{% include 'other' %}{% endfor %}</body></html>",
             "",
             SCHEMA,
-            "no `include`",
+            "no part `other`",
             Some(1),
         ),
     ];

@@ -4,14 +4,14 @@
 use super::*;
 use crate::render::{Trial, css, css::Sheet, template::Template};
 
-const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
+pub(super) const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
   "properties": {"name": {"type": "string"}, "note": {"type": "string"},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": false,
       "properties": {"label": {"type": "string"}, "count": {"type": "integer"}}}}}}"#;
 /// What must not be in any message.
 const CANARY: &str = "canary 4711";
 
-fn bundle(html: &str, css: &str, schema: &str) -> TemplateBundle {
+pub(super) fn bundle(html: &str, css: &str, schema: &str) -> TemplateBundle {
     let sample =
         format!(r#"{{"name": "{CANARY}", "lines": [{{"label": "{CANARY}", "count": 2}}]}}"#);
     let svg = "<svg xmlns='http://www.w3.org/2000/svg' width='4' height='4'><rect width='4' height='4'/></svg>";
@@ -27,7 +27,7 @@ fn bundle(html: &str, css: &str, schema: &str) -> TemplateBundle {
 }
 
 /// The one error of a template, as `FILE:LINE:COLUMN: WHAT`.
-fn said(bundle: &TemplateBundle) -> String {
+pub(super) fn said(bundle: &TemplateBundle) -> String {
     let data: Value =
         serde_json::from_slice(&bundle.files.iter().find(|one| one.0 == "sample.json").unwrap().1)
             .unwrap();
@@ -44,7 +44,7 @@ fn of_html(html: &str, css: &str) -> String {
 }
 
 /// A body behind a line of its own, so that it is on the third.
-fn body(inner: &str) -> String {
+pub(super) fn body(inner: &str) -> String {
     format!(
         "<html><head><title>{{{{ title }}}}</title></head>\n<body>{{{{ d.name }}}}\n{inner}\n</body></html>"
     )
@@ -77,6 +77,10 @@ fn wrong_html_is_shown_where_the_template_says_it() {
         (
             "<a class=\"to\" href=\"#nowhere\">1</a>".to_owned(),
             "template.html:3:1: `a.to`: `href` leads to an `id` that no element has",
+        ),
+        (
+            "<link rel=\"stylesheet\" href=\"house.css\">".to_owned(),
+            "template.html:3:1: `link`: the stylesheet is always `style.css`",
         ),
         (
             "<p>\n<kakitome-carry></kakitome-carry></p>".to_owned(),
@@ -157,6 +161,14 @@ fn an_error_of_minijinja_names_what_it_is_about() {
         (
             "{% for line in d.lines %}\n<p>{{ line.lable }}{{ line.coutn }}</p>{% endfor %}",
             "template.html:4:7: undefined value: one of `line.lable`, `line.coutn`",
+        ),
+        (
+            "{% for line in d.lines %}\n<p>{{ loop.index }}{{ line.count }}{{ line.label }}{{ line.coutn }}</p>{% endfor %}",
+            "template.html:4:55: undefined value `line.coutn`; did you mean `count`?",
+        ),
+        (
+            "<p>電話 {{ d.company.phone }}</p>",
+            "template.html:3:10: undefined value `d.company.phone`",
         ),
         ("<p>{{ d.note or d.other }}</p>", "undefined value `d.other`"),
         ("<p>{{ locael }}</p>", "undefined value `locael`; did you mean `locale`?"),
@@ -245,7 +257,7 @@ fn all_that_is_wrong_with_a_stylesheet_is_told_at_once() {
         "style.css:1:16: `magrin-top`: unknown property; did you mean `margin-top`?",
         "style.css:2:1: `+` is not understood in a selector",
         "style.css:2:11: `colour`: unknown property; did you mean `color`?",
-        "style.css:3:1: unknown @-rule `@media`; `@page` and `@font-face` are known",
+        "style.css:3:1: unknown @-rule `@media`; `@import`, `@page` and `@font-face` are known",
         "style.css:4:9: `size`: unknown size of paper `a9`; `a3`, `a4`,",
         "style.css:4:19: unknown margin box `top-middle`; `top-left`,",
         "style.css:5:5: `width`: unknown unit `vw`; pt, mm, cm, in, px, em and rem are known",
