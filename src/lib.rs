@@ -53,6 +53,11 @@ pub mod app;
 // The command line: prints, never decides.
 pub mod cli;
 
+// Rendering and serving make and drop many small values: what this allocator
+// saves is in docs/PERFORMANCE.md. Here, so that benches measure what runs.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 // A small office for tests.
 #[cfg(test)]
 mod trial;

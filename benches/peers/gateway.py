@@ -3,6 +3,7 @@
 
     tests/with-services benches/peers/gateway.py             5 s of each
     tests/with-services benches/peers/gateway.py --seconds 2 --json
+    tests/with-services benches/peers/gateway.py --idle 10000     needs 24,000 open files
 
 A release build of `kakitome serve` (gateway on PostgreSQL, TLS of its own) and an
 nginx with `secure_link` serve the same PDF of 64 KiB to `wrk`, which keeps its
@@ -201,7 +202,7 @@ token = "{token}"
     )
     urllib.request.urlopen(request, context=context).read()
     link = wait_for(lambda: relay_file.read_text() and json.loads(relay_file.read_text())["link"])
-    return running.pid, link, opened(link, context), pdf
+    return running.pid, link, opened(link, context), pdf, (gateway, api)
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -290,18 +291,21 @@ def load(url, pids, database_pids, seconds):
     return best
 
 
-def idle(link, pid, count):
-    """Resident MiB before and with so many idle connections over TLS."""
-    place = urllib.parse.urlsplit(link)
+def idle(ports, pid, count):
+    """Resident MiB before, with so many idle connections over TLS, and 10 s later.
+    They take turns between two listeners: each has a quarter of the process's files."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     before, held = resident(pid), []
     for number in range(count):
         # From many addresses of loopback: one has its share and no more.
         source = f"127.{1 + number // 100 // 250}.{number // 100 % 250}.7"
-        raw = socket.create_connection(("127.0.0.1", place.port), source_address=(source, 0))
+        place = ("127.0.0.1", ports[number % len(ports)])
+        raw = socket.create_connection(place, source_address=(source, 0))
         held.append(context.wrap_socket(raw, server_hostname="localhost"))
-    return before, resident(pid), len(held)
+    with_them = resident(pid)
+    time.sleep(10)
+    return before, with_them, resident(pid), len(held)
 
 
 def main():
@@ -315,7 +319,7 @@ def main():
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         chain, key = certificate(folder)
-        pid, link, document, pdf = office(folder, chain, key, stack)
+        pid, link, document, pdf, ports = office(folder, chain, key, stack)
         folders = [os.environ["KAKITOME_TEST_PG_DIR"], os.environ["KAKITOME_TEST_KEYS_PG_DIR"]]
         masters = [
             int((pathlib.Path(one) / "data/postmaster.pid").read_text().split()[0])
@@ -326,8 +330,10 @@ def main():
         figures["nginx, 64 KiB"] = load(file, children(theirs), [], asked.seconds)
         figures["link page"] = load(link, [pid], books, asked.seconds)
         figures["64 KiB document"] = load(document, [pid], books, asked.seconds)
-        before, after, held = idle(link, pid, asked.idle)
-        figures["idle"] = {"connections": held, "before_mib": before, "after_mib": after}
+        before, after, later, held = idle(ports, pid, asked.idle)
+        figures["idle"] = {
+            "connections": held, "before_mib": before, "after_mib": after, "later_mib": later
+        }
     if asked.json:
         print(json.dumps(figures))
         return
@@ -335,7 +341,8 @@ def main():
         if name == "idle":
             each = (one["after_mib"] - one["before_mib"]) * 1024 / max(1, one["connections"])
             print(f"{one['connections']} idle connections: {one['before_mib']:.0f} MiB before, "
-                  f"{one['after_mib']:.0f} with them, {each:.1f} KiB each")
+                  f"{one['after_mib']:.0f} with them, {each:.1f} KiB each; "
+                  f"{one['later_mib']:.0f} ten seconds later")
         else:
             print(f"{name:<18} {one['server']:>7.0f} us CPU of the server, "
                   f"{one['database']:>6.0f} of the database, {one['a_second']:>7.0f} a second")

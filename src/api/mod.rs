@@ -219,16 +219,26 @@ fn is_plain_json(request: &Request) -> bool {
     json && utf8 && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
+/// The body of a request, unless it says beforehand that it is longer than
+/// `most`; and the length that it says.
+async fn announced(
+    request: Request,
+    most: usize,
+) -> Result<(BodyDataStream, Option<usize>), Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits = request.headers().contains_key(header::EXPECT);
+    let stream = request.into_body().into_data_stream();
+    if length.is_none_or(|length| length <= most) {
+        return Ok((stream, length));
+    }
+    // Who waits for leave to send has not begun.
+    Err(if waits { Refusal::TooLarge.into() } else { too_large(stream).await })
+}
+
 /// Reads a body to its end, its limit or the end of our patience.
 async fn body(request: Request, limits: Limits) -> Result<Bytes, Problem> {
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let waits = request.headers().contains_key(header::EXPECT);
-    let mut stream = request.into_body().into_data_stream();
-    if announced.is_some_and(|length| length > limits.body_bytes_max) {
-        // Who waits for leave to send has not begun.
-        return Err(if waits { Refusal::TooLarge.into() } else { too_large(stream).await });
-    }
+    let (mut stream, _) = announced(request, limits.body_bytes_max).await?;
     let reading = gather(&mut stream, limits.body_bytes_max);
     // A caller that dawdles gets the answer of one that came too soon.
     let read = tokio::time::timeout(limits.body_wait_max, reading).await;

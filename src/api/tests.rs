@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    response::IntoResponse as _,
+};
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
 
-use super::{problem::WRONG_METHOD, routes};
+use super::{announced, problem::WRONG_METHOD, routes};
 use crate::domain::{job::Channel, pdf::PdfFlaw, refusal::Refusal, stage::Stage};
 
 fn document() -> Value {
@@ -81,4 +87,38 @@ fn collect(value: &Value, seen: &mut BTreeSet<String>) {
         Value::Array(list) => list.iter().for_each(|value| collect(value, seen)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// A request of which nothing ever arrives but its head.
+fn silent(headers: &[(&str, &str)]) -> Request {
+    let body = Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>());
+    let request = headers
+        .iter()
+        .fold(Request::post("/"), |request, (name, value)| request.header(*name, *value));
+    request.body(body).unwrap()
+}
+
+/// Jobs and uploads are judged by the same rule, each by its own limit.
+#[tokio::test]
+async fn a_length_that_is_announced_is_judged_before_the_body() {
+    for (headers, length) in [
+        (&[("content-length", "100")][..], Some(100)),
+        (&[("content-length", "100"), ("expect", "100-continue")], Some(100)),
+        (&[("content-length", "-1")], None),
+        (&[], None),
+    ] {
+        let (mut stream, said) = announced(silent(headers), 100).await.unwrap_or_else(|_| {
+            panic!("{headers:?} is not too long");
+        });
+        assert_eq!(said, length, "{headers:?}");
+        assert!(futures::poll!(stream.next()).is_pending(), "{headers:?}: nothing was read");
+    }
+    let long = &[("content-length", "101"), ("expect", "100-continue")];
+    let answer = announced(silent(long), 100).await.expect_err("it is too long");
+    assert_eq!(answer.into_response().status(), 413, "who waits is told at once");
+    let mut request = silent(&[("content-length", "101")]);
+    let body = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(&[0; 101]))]);
+    *request.body_mut() = Body::from_stream(body);
+    let answer = announced(request, 100).await.expect_err("it is too long");
+    assert_eq!(answer.into_response().status(), 413, "who sends is read on, and told");
 }

@@ -15,10 +15,9 @@ use axum::{
 use futures::{StreamExt as _, future::BoxFuture};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use zeroize::Zeroizing;
 
 use super::{
-    Api, Limits, Problem,
+    Api, Limits, Problem, announced,
     jobs::{away, rfc3339},
     too_large,
 };
@@ -27,6 +26,7 @@ use crate::{
         ids::{TenantId, UploadId},
         job::parse_upload,
         log::{Actor, Kind},
+        plain::Plain,
         refusal::{Refusal, Refused},
     },
     store::{
@@ -45,11 +45,7 @@ pub trait Uploads: Send + Sync {
 
     /// Takes an upload of `tenant`. An answer that is not a refusal means that
     /// it is sealed, durable, and on the books.
-    fn take(
-        &self,
-        tenant: TenantId,
-        pdf: Zeroizing<Vec<u8>>,
-    ) -> BoxFuture<'_, Result<UploadRow, Refused>>;
+    fn take(&self, tenant: TenantId, pdf: Plain) -> BoxFuture<'_, Result<UploadRow, Refused>>;
 }
 
 /// An upload as its sender sees it.
@@ -105,18 +101,12 @@ fn is_pdf(request: &Request) -> bool {
 
 /// Reads an upload to its end, its limit or the end of our patience; what was
 /// read is wiped in any case.
-async fn body(request: Request, limits: Limits) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn body(request: Request, limits: Limits) -> Result<Plain, Problem> {
     let most = limits.upload_bytes_max;
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let waits = request.headers().contains_key(header::EXPECT);
-    let mut stream = request.into_body().into_data_stream();
-    if announced.is_some_and(|length| length > most) {
-        return Err(if waits { Refusal::TooLarge.into() } else { too_large(stream).await });
-    }
+    let (mut stream, length) = announced(request, most).await?;
     let reading = async {
         // Growing would leave copies behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(most)));
+        let mut body = Plain::with_capacity(length.unwrap_or(most));
         while let Some(piece) = stream.next().await {
             let piece = piece?;
             if body.len().saturating_add(piece.len()) > most {

@@ -29,7 +29,7 @@ use crate::{
     entropy::Entropy,
     intake::inside::PdfCheck,
     render::{FontSource, PdfLimits, Renderer},
-    retention::Witness,
+    retention::{self, Witness},
     store::{
         Db, DbOptions,
         keyring::{KeyRing, MasterKey},
@@ -320,10 +320,12 @@ pub async fn open(config: Config, parts: Parts) -> anyhow::Result<Arc<Office>> {
     let mut tx = db.begin().await?;
     workers::register(&mut tx, &row).await?;
     tx.commit().await?;
+    let blobs = blobs(&config, &entropy)?;
+    retention::expect_mark(&db, &blobs).await?;
     let outbox_key = keys.outbox_key().await?;
     Ok(Arc::new(Office {
         queues: Queues::new(&config),
-        blobs: blobs(&config, &entropy)?,
+        blobs,
         scribe: Scribe::new(entropy.clone()),
         pdfs,
         press,

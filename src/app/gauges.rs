@@ -7,7 +7,10 @@ use super::{
     office::Office,
     worker::{Service, Tick, TickFuture},
 };
-use crate::store::{jobs, outbox, work};
+use crate::{
+    retention,
+    store::{jobs, outbox, work},
+};
 
 /// Counts what waits.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ impl Gauges {
         // First, because it asks nobody.
         office.blobs.look();
         office.metrics.segments.fares(&office.blobs);
+        // Whoever makes the rounds marks the store, in this process or another.
+        retention::expect_mark(&office.db, &office.blobs).await?;
         let now = office.clock.now();
         let mut tx = office.db.read().await?;
         let depth = work::depth(&mut tx, now).await?;

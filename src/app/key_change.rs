@@ -22,6 +22,8 @@ use crate::{
 };
 
 const ROTATION: &str = "keys/master-rotation";
+/// The notes of tenants' keys whose destruction is in the log.
+const DESTRUCTION: &str = "keys/destroyed";
 
 /// What is needed to change keys.
 #[derive(Debug)]
@@ -167,8 +169,8 @@ impl KeyChange {
     }
 
     /// Destroys the key above all documents of a tenant's service. The log
-    /// knows before it happens, once: asked again because the store's files
-    /// still held the key, it goes on where it stood.
+    /// knows before it happens, once: asked again because its process died, or
+    /// because the store's files still held the key, it goes on where it stood.
     pub async fn destroy_tenant(
         &self,
         tenant: &TenantId,
@@ -176,7 +178,15 @@ impl KeyChange {
     ) -> anyhow::Result<DateTime<Utc>> {
         let facts = vec![("key", Fact::from("tenant")), ("service", service.word().into())];
         if !self.keys.is_tenant_key_condemned(tenant, service).await? {
-            self.log(tenant, Kind::KeyDestroyed, facts).await?;
+            let event = self.event(tenant, Kind::KeyDestroyed, facts)?;
+            let name = format!("{DESTRUCTION}/{tenant}/{}", service.word());
+            let now = self.clock.now();
+            let mut tx = self.db.begin().await?;
+            // Such a key never lives again, so the note stands for ever.
+            if checkpoints::first(&mut tx, &name, now, "").await? {
+                ledger::append(&mut tx, &[event]).await?;
+            }
+            tx.commit().await?;
         }
         Ok(self.keys.destroy_tenant_key(tenant, service).await?.at)
     }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use zeroize::Zeroizing;
 
 use super::{
     events::EventMaker,
@@ -28,6 +27,7 @@ use crate::{
         ids::{Epoch, JobId, TenantId},
         job::Channel,
         pdf::PdfFacts,
+        plain::Plain,
     },
     entropy::Entropy,
     intake::inside::PdfCheck,
@@ -44,7 +44,7 @@ pub trait Press: Send + Sync {
     /// Takes over a finished PDF that was looked into.
     fn adopt(
         &self,
-        pdf: Zeroizing<Vec<u8>>,
+        pdf: Plain,
         facts: PdfFacts,
         address_page: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError>;
@@ -59,7 +59,7 @@ impl Press for Renderer {
 
     fn adopt(
         &self,
-        pdf: Zeroizing<Vec<u8>>,
+        pdf: Plain,
         facts: PdfFacts,
         address_page: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError> {

@@ -20,16 +20,16 @@ struct ActLabel {
 pub struct SegmentMetrics {
     failing: Family<ActLabel, Gauge>,
     failures: Family<ActLabel, Counter>,
-    counted: Mutex<[u64; 3]>,
+    counted: Mutex<[u64; 4]>,
     missing: Gauge,
     orphans: Counter,
 }
 
 impl SegmentMetrics {
     pub(super) fn register(&self, book: &mut Registry) {
-        let help = "1 while sealed bytes cannot be written, read or destroyed";
+        let help = "1 while sealed bytes cannot be written, read, destroyed or listed";
         book.register("segments_failing", help, self.failing.clone());
-        let help = "Times sealed bytes could not be written, read or destroyed";
+        let help = "Times sealed bytes could not be written, read, destroyed or listed";
         book.register("segments_failures", help, self.failures.clone());
         let help = "Segments with documents that are not in the store";
         book.register("segments_missing", help, self.missing.clone());

@@ -17,7 +17,6 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 use super::{Chain, office::Office};
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
         calendar::retention::{day_number, local_day},
         ids::{TenantId, UploadId},
         log::{Actor, Kind},
+        plain::Plain,
         refusal::{Refusal, Refused},
     },
     intake::{check::look_at_pdf, inside::Unchecked},
@@ -163,11 +163,7 @@ impl api::Uploads for OfficeUploads {
         Arc::clone(&self.seats).try_acquire_owned().ok()
     }
 
-    fn take(
-        &self,
-        tenant: TenantId,
-        pdf: Zeroizing<Vec<u8>>,
-    ) -> BoxFuture<'_, Result<UploadRow, Refused>> {
+    fn take(&self, tenant: TenantId, pdf: Plain) -> BoxFuture<'_, Result<UploadRow, Refused>> {
         Box::pin(async move {
             let taken = Self::take(self, &tenant, &pdf).await;
             let taken = taken.unwrap_or_else(|fault| {
@@ -202,7 +198,7 @@ pub async fn read(
     office: &Office,
     tenant: &TenantId,
     id: UploadId,
-) -> Result<(Zeroizing<Vec<u8>>, UploadRow), Unread> {
+) -> Result<(Plain, UploadRow), Unread> {
     let mut tx = office.db.read().await?;
     let row = uploads::get(&mut tx, tenant, id).await?;
     drop(tx);

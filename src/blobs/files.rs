@@ -16,10 +16,10 @@
 use std::{
     collections::VecDeque,
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, IoSlice, Read as _, Write},
+    io::{self, IoSlice, Write},
     num::NonZero,
     ops::Range,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -30,14 +30,14 @@ use rustix::fs::{Advice, fadvise};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
-    Appended, BlobError, HEADER, MARK, MARK_BYTES_MAX, batch_length, file_name, header, places,
-    segment_of,
+    Appended, BlobError, HEADER, batch_length, file_name, header, mark, places, range, segment_of,
 };
 use crate::{domain::ids::SegmentId, entropy::Entropy};
 
 #[derive(Debug)]
 pub(super) struct Files {
     folder: Arc<Path>,
+    entropy: Entropy,
     queue: Arc<Mutex<VecDeque<Request>>>,
     pub(super) pen: Arc<tokio::sync::Mutex<Pen>>,
 }
@@ -62,6 +62,7 @@ pub(super) struct Pen {
     folder: Arc<Path>,
     segment_bytes_max: u64,
     entropy: Entropy,
+    owner: mark::Owner,
     pub(super) open: Option<Segment>,
 }
 
@@ -81,6 +82,7 @@ impl Files {
         folder: PathBuf,
         segment_bytes_max: u64,
         entropy: Entropy,
+        owner: mark::Owner,
     ) -> Result<Self, BlobError> {
         DirBuilder::new()
             .recursive(true)
@@ -88,8 +90,15 @@ impl Files {
             .create(&folder)
             .map_err(BlobError::disk("make the folder of segments"))?;
         let folder: Arc<Path> = folder.into();
-        let pen = Pen { folder: Arc::clone(&folder), segment_bytes_max, entropy, open: None };
-        Ok(Self { folder, queue: Arc::default(), pen: Arc::new(tokio::sync::Mutex::new(pen)) })
+        let pen = Pen {
+            folder: Arc::clone(&folder),
+            segment_bytes_max,
+            entropy: entropy.clone(),
+            owner,
+            open: None,
+        };
+        let pen = Arc::new(tokio::sync::Mutex::new(pen));
+        Ok(Self { folder, entropy, queue: Arc::default(), pen })
     }
 
     pub(super) async fn append(
@@ -124,7 +133,10 @@ impl Files {
         within: Range<u64>,
     ) -> Result<Bytes, BlobError> {
         let path = self.folder.join(file_name(segment));
-        blocking(move || read(&path, within)).await
+        match range::read_cached(&path, &within) {
+            Some(bytes) => Ok(bytes),
+            None => blocking(move || range::read(&path, within)).await,
+        }
     }
 
     pub(super) async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
@@ -133,23 +145,16 @@ impl Files {
     }
 
     pub(super) async fn mark(&self) -> Result<Option<Vec<u8>>, BlobError> {
-        let path = self.folder.join(MARK);
-        blocking(move || {
-            let mut bytes = Vec::new();
-            let read = |file: File| file.take(MARK_BYTES_MAX).read_to_end(&mut bytes);
-            match File::open(path).and_then(read) {
-                Ok(_) => Ok(Some(bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(BlobError::disk("read the mark of its owner")(error)),
-            }
-        })
-        .await
+        let folder = Arc::clone(&self.folder);
+        blocking(move || mark::read(&folder)).await
     }
 
     pub(super) async fn set_mark(&self, mark: Vec<u8>) -> Result<(), BlobError> {
         let folder = Arc::clone(&self.folder);
+        let fresh = mark::fresh_name(&self.entropy)?;
         blocking(move || {
-            set_mark(&folder, &mark).map_err(BlobError::disk("write the mark of its owner"))?;
+            mark::write(&folder, &mark, &fresh)
+                .map_err(BlobError::disk("write the mark of its owner"))?;
             sync_folder(&folder)
         })
         .await
@@ -168,7 +173,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A failure where the folder itself may be gone: that says nothing of a segment.
-fn in_folder(act: &'static str) -> impl FnOnce(io::Error) -> BlobError {
+pub(super) fn in_folder(act: &'static str) -> impl FnOnce(io::Error) -> BlobError {
     move |source| {
         if source.kind() == io::ErrorKind::NotFound {
             BlobError::Disk { act, source: Arc::new(source) }
@@ -178,45 +183,12 @@ fn in_folder(act: &'static str) -> impl FnOnce(io::Error) -> BlobError {
     }
 }
 
-fn read(path: &Path, within: Range<u64>) -> Result<Bytes, BlobError> {
-    let act = "open a segment";
-    let there = path.parent().is_none_or(Path::exists);
-    let failed = |error| {
-        if there { BlobError::disk(act)(error) } else { in_folder(act)(error) }
-    };
-    let file = File::open(path).map_err(failed)?;
-    let wanted = within.end.saturating_sub(within.start);
-    // Asked first, so that a wrong length in a row cannot make us take memory.
-    let size = file.metadata().map_err(BlobError::disk("measure a segment"))?.len();
-    if size < within.end {
-        return Err(BlobError::Torn);
-    }
-    let mut bytes = vec![0; usize::try_from(wanted).map_err(|_| BlobError::OutOfRange)?];
-    file.read_exact_at(&mut bytes, within.start).map_err(BlobError::disk("read a segment"))?;
-    Ok(bytes.into())
-}
-
 fn list(folder: &Path) -> io::Result<Vec<SegmentId>> {
     let mut segments = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         segments.extend(entry?.file_name().to_str().and_then(segment_of));
     }
     Ok(segments)
-}
-
-/// Under another name first, so that no half mark is ever seen.
-fn set_mark(folder: &Path, mark: &[u8]) -> io::Result<()> {
-    let fresh = folder.join(format!("{MARK}.{}", std::process::id()));
-    let mut file = OpenOptions::new();
-    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(mark)?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&fresh, folder.join(MARK));
-    std::fs::remove_file(&fresh)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {
@@ -293,6 +265,7 @@ impl Pen {
     }
 
     fn create(&self, day: i64, run: &[Request]) -> Result<Segment, BlobError> {
+        self.look_for_mark()?;
         let now = run.first().map(|request| request.now).unwrap_or_default();
         let id = SegmentId(self.entropy.id(now)?);
         let file = OpenOptions::new()
@@ -349,10 +322,22 @@ impl Pen {
         self.open.take_if(|open| open.id == segment);
         let path = self.folder.join(file_name(segment));
         match unlink_unless_locked(&path) {
+            Ok(()) => sync_folder(&self.folder),
             // Gone already; perhaps by a process that died before the sync.
-            Ok(()) | Err(BlobError::Gone) => sync_folder(&self.folder),
+            Err(BlobError::Gone) => {
+                self.look_for_mark()?;
+                sync_folder(&self.folder)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the folder is the store that the books know, as far as they say.
+    fn look_for_mark(&self) -> Result<(), BlobError> {
+        if !self.owner.is_known() {
+            return Ok(());
+        }
+        self.owner.check(mark::read(&self.folder)?.as_deref())
     }
 }
 

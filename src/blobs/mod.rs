@@ -17,7 +17,9 @@
 //! name from outside: a segment's name is its id.
 
 mod files;
+mod mark;
 mod objects;
+mod range;
 mod s3;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::ObjectStore;
 
+pub use mark::MARK;
 pub use s3::S3Settings;
 pub use trouble::{Code, Trouble};
 pub use watch::{Act, Fares};
@@ -108,6 +111,12 @@ pub enum BlobError {
     /// Another process is writing the segment.
     #[error("the segment is still being written by another process")]
     InUse,
+    /// The store does not carry the mark of our books; nothing was kept.
+    #[error(
+        "the store does not carry the mark that the books know: mount its volume, or correct \
+         blobs.dir, blobs.bucket or blobs.prefix; `kakitome check` says more"
+    )]
+    NotOurs,
     /// The operating system gave no randomness, so no segment was named.
     #[error("no segment was named for want of randomness")]
     NoEntropy,
@@ -124,6 +133,7 @@ impl BlobError {
             | Self::Disk { .. }
             | Self::Objects { .. }
             | Self::InUse
+            | Self::NotOurs
             | Self::NoEntropy
             | Self::Stopped => true,
             Self::Gone | Self::Torn | Self::OutOfRange | Self::Empty => false,
@@ -132,7 +142,7 @@ impl BlobError {
 
     /// Whether the store itself does not work now, for this segment and others.
     fn is_trouble(&self) -> bool {
-        matches!(self, Self::Full | Self::Disk { .. } | Self::Objects { .. })
+        matches!(self, Self::Full | Self::Disk { .. } | Self::Objects { .. } | Self::NotOurs)
     }
 
     /// Whether bytes that were promised are not there.
@@ -160,6 +170,7 @@ impl BlobError {
             },
             Self::Gone | Self::Torn => "sealed bytes are missing",
             Self::InUse => "the segment is being written",
+            Self::NotOurs => "the store is not the one that the books know",
             Self::OutOfRange | Self::Empty => "the request makes no sense",
             Self::NoEntropy => "there is no randomness",
             Self::Stopped => "the writer has stopped",
@@ -209,6 +220,7 @@ impl From<NoEntropy> for BlobError {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     kept: Kept,
+    owner: mark::Owner,
     watch: Arc<watch::Watch>,
 }
 
@@ -230,8 +242,9 @@ impl Blobs {
         segment_bytes_max: u64,
         entropy: Entropy,
     ) -> Result<Self, BlobError> {
-        let files = files::Files::new(folder.into(), segment_bytes_max, entropy)?;
-        Ok(Self::of(Kept::Files(Arc::new(files))))
+        let owner = mark::Owner::default();
+        let files = files::Files::new(folder.into(), segment_bytes_max, entropy, owner.clone())?;
+        Ok(Self::of(Kept::Files(Arc::new(files)), owner))
     }
 
     /// Keeps segments as objects of a bucket, one per batch. Nothing is asked
@@ -242,11 +255,13 @@ impl Blobs {
 
     /// Keeps segments as objects under `prefix`, one per batch.
     pub fn objects(store: Arc<dyn ObjectStore>, prefix: &str, entropy: Entropy) -> Self {
-        Self::of(Kept::Objects(Arc::new(objects::Objects::new(store, prefix, entropy))))
+        let owner = mark::Owner::default();
+        let objects = objects::Objects::new(store, prefix, entropy, owner.clone());
+        Self::of(Kept::Objects(Arc::new(objects)), owner)
     }
 
-    fn of(kept: Kept) -> Self {
-        Self { kept, watch: Arc::default() }
+    fn of(kept: Kept, owner: mark::Owner) -> Self {
+        Self { kept, owner, watch: Arc::default() }
     }
 
     /// How an act fares, as whoever tried last has found it.
@@ -255,7 +270,7 @@ impl Blobs {
     }
 
     /// To be called at regular times, some seconds apart: trouble that nobody
-    /// has met for six calls is told no more.
+    /// has met for six calls is shown no more.
     pub fn look(&self) {
         self.watch.look();
     }
@@ -294,6 +309,7 @@ impl Blobs {
             Kept::Files(files) => files.read(place.segment, within).await,
             Kept::Objects(objects) => objects.read(place.segment, within).await,
         };
+        let read = self.is_it_gone(read).await;
         self.watch.note(Act::Read, &read);
         read
     }
@@ -310,49 +326,17 @@ impl Blobs {
         destroyed
     }
 
-    /// The mark that says whose store this is; none where there is none yet.
-    pub async fn mark(&self) -> Result<Option<String>, BlobError> {
-        let bytes = match &self.kept {
-            Kept::Files(files) => files.mark().await,
-            Kept::Objects(objects) => objects.mark().await,
-        };
-        self.watch.note(Act::Read, &bytes);
-        Ok(bytes?.map(|bytes| mark_in(&bytes)))
-    }
-
-    /// Marks a store that has no mark; a mark that is there stays.
-    pub async fn set_mark(&self, mark: &str) -> Result<(), BlobError> {
-        let bytes = format!("{mark}\n").into_bytes();
-        let set = match &self.kept {
-            Kept::Files(files) => files.set_mark(bytes).await,
-            Kept::Objects(objects) => objects.set_mark(bytes).await,
-        };
-        self.watch.note(Act::Write, &set);
-        set
-    }
-
     /// Every segment there is, oldest first, those without a row included.
     pub async fn list(&self) -> Result<Vec<SegmentId>, BlobError> {
         let listed = match &self.kept {
             Kept::Files(files) => files.list().await,
             Kept::Objects(objects) => objects.list().await,
         };
-        self.watch.note(Act::Destroy, &listed);
+        self.watch.note(Act::List, &listed);
         let mut segments = listed?;
         segments.sort_unstable();
         Ok(segments)
     }
-}
-
-/// The name of the mark's file or object.
-const MARK: &str = "office.mark";
-/// A mark is not longer than this.
-const MARK_BYTES_MAX: u64 = 64;
-
-/// What stands in a mark; a mark that is none of ours is another's.
-fn mark_in(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.trim().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 /// The name of a segment's file or object.

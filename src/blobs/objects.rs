@@ -12,8 +12,9 @@ use futures::TryStreamExt;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
 
 use super::{
-    Appended, BlobError, HEADER, MARK, MARK_BYTES_MAX, file_name, header, places, segment_of,
-    trouble,
+    Appended, BlobError, HEADER, file_name, header,
+    mark::{MARK, MARK_BYTES_MAX, Owner},
+    places, segment_of, trouble,
 };
 use crate::{domain::ids::SegmentId, entropy::Entropy};
 
@@ -21,11 +22,17 @@ pub(super) struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     entropy: Entropy,
+    owner: Owner,
 }
 
 impl Objects {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str, entropy: Entropy) -> Self {
-        Self { store, prefix: Path::from(prefix), entropy }
+    pub(super) fn new(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        entropy: Entropy,
+        owner: Owner,
+    ) -> Self {
+        Self { store, prefix: Path::from(prefix), entropy, owner }
     }
 
     fn path(&self, segment: SegmentId) -> Path {
@@ -37,6 +44,11 @@ impl Objects {
         now: DateTime<Utc>,
         batch: Vec<Vec<u8>>,
     ) -> Result<Appended, BlobError> {
+        let day = now.timestamp().div_euclid(86_400);
+        if self.owner.is_known() && !self.owner.was_seen_on(day) {
+            self.owner.check(self.mark().await?.as_deref())?;
+            self.owner.seen_on(day);
+        }
         let segment = SegmentId(self.entropy.id(now)?);
         let places = places(segment, HEADER, &batch);
         let pieces = std::iter::once(header(segment)).chain(batch).map(Bytes::from);
@@ -68,6 +80,10 @@ impl Objects {
     }
 
     pub(super) async fn destroy(&self, segment: SegmentId) -> Result<(), BlobError> {
+        // An object that is not there counts as destroyed, but only in our bucket.
+        if self.owner.is_known() {
+            self.owner.check(self.mark().await?.as_deref())?;
+        }
         match self.store.delete(&self.path(segment)).await {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),

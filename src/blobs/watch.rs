@@ -4,6 +4,10 @@
 //! matters is one line when it begins and one when it is over, a word for
 //! whoever asks in between, and how often it happened.
 //!
+//! A trouble that nobody met again for a while is shown no more, but it is over
+//! only when the act has worked: what fails once an hour is one trouble, told
+//! once.
+//!
 //! It decides nothing: whoever failed tries again by itself.
 
 use std::sync::{Mutex, PoisonError};
@@ -17,13 +21,15 @@ pub enum Act {
     Write,
     /// A range is read.
     Read,
-    /// A segment is destroyed, or all are listed.
+    /// A segment is destroyed.
     Destroy,
+    /// All segments are listed.
+    List,
 }
 
 impl Act {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Write, Self::Read, Self::Destroy];
+    pub const ALL: [Self; 4] = [Self::Write, Self::Read, Self::Destroy, Self::List];
 
     /// The word that metrics have.
     pub const fn word(self) -> &'static str {
@@ -31,6 +37,7 @@ impl Act {
             Self::Write => "write",
             Self::Read => "read",
             Self::Destroy => "destroy",
+            Self::List => "list",
         }
     }
 
@@ -38,12 +45,15 @@ impl Act {
         match self {
             Self::Write => {
                 "sealed bytes cannot be written: what comes in waits on the books and goes on by \
-                 itself when there is room again"
+                 itself when that is over"
             }
             Self::Read => "sealed bytes cannot be read: recipients are asked to come back later",
             Self::Destroy => {
                 "segments cannot be destroyed: what was due has lost its key; its bytes go when \
                  it works again"
+            }
+            Self::List => {
+                "segments cannot be listed: what is missing or unknown in the store is not seen"
             }
         }
     }
@@ -53,6 +63,7 @@ impl Act {
             Self::Write => "sealed bytes can be written again",
             Self::Read => "sealed bytes can be read again",
             Self::Destroy => "segments can be destroyed again",
+            Self::List => "segments can be listed again",
         }
     }
 }
@@ -66,12 +77,14 @@ pub struct Fares {
     pub failures: u64,
 }
 
-/// Looks after which a trouble that nobody met again is told no more.
+/// Looks after which a trouble that nobody met again is shown no more.
 const LOOKS: u8 = 6;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Side {
     fares: Fares,
+    /// Whether the log said that it fails, and not yet that it works again.
+    told: bool,
     seen: u64,
     looks: u8,
 }
@@ -79,7 +92,7 @@ struct Side {
 /// The memory of one store of sealed bytes.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    sides: Mutex<[Side; 3]>,
+    sides: Mutex<[Side; 4]>,
 }
 
 impl Watch {
@@ -96,19 +109,23 @@ impl Watch {
     }
 
     fn works(&self, act: Act) {
-        let was = self.with(act, |side| side.fares.trouble.take());
-        if was.is_some() {
+        let told = self.with(act, |side| {
+            side.fares.trouble = None;
+            std::mem::take(&mut side.told)
+        });
+        if told {
             tracing::info!("{}", act.relief());
         }
     }
 
     fn fails(&self, act: Act, error: &BlobError) {
-        let was = self.with(act, |side| {
+        let told = self.with(act, |side| {
             side.fares.failures = side.fares.failures.saturating_add(1);
             side.looks = 0;
-            side.fares.trouble.replace(error.word())
+            side.fares.trouble = Some(error.word());
+            std::mem::replace(&mut side.told, true)
         });
-        if was.is_none() {
+        if !told {
             tracing::error!("{} ({})", act.complaint(), error.told());
         }
     }
@@ -119,9 +136,10 @@ impl Watch {
     }
 
     /// A look at regular times: what failed, and was not tried again for some
-    /// looks, is not known to fail any more.
+    /// looks, is not known to fail any more. A list is tried once an hour, and
+    /// known to fail until then.
     pub(super) fn look(&self) {
-        for act in Act::ALL {
+        for act in [Act::Write, Act::Read, Act::Destroy] {
             self.with(act, |side| {
                 if std::mem::replace(&mut side.seen, side.fares.failures) == side.fares.failures {
                     side.looks = side.looks.saturating_add(1);
@@ -135,11 +153,12 @@ impl Watch {
 
     fn with<T>(&self, act: Act, look: impl FnOnce(&mut Side) -> T) -> T {
         let mut sides = self.sides.lock().unwrap_or_else(PoisonError::into_inner);
-        let [write, read, destroy] = &mut *sides;
+        let [write, read, destroy, list] = &mut *sides;
         look(match act {
             Act::Write => write,
             Act::Read => read,
             Act::Destroy => destroy,
+            Act::List => list,
         })
     }
 }

@@ -184,11 +184,13 @@ async fn open(context: &Context) -> anyhow::Result<retention::Retention> {
         keys.outbox_key().await?,
         context.entropy.clone(),
     );
+    let blobs = build::blobs(&context.config, &context.entropy)?;
+    retention::expect_mark(&db, &blobs).await?;
     Ok(retention::Retention::new(RetentionParts {
         witness: Arc::new(DbWitness::new(db.clone())),
         db,
         keys,
-        blobs: build::blobs(&context.config, &context.entropy)?,
+        blobs,
         clock: Arc::clone(&context.clock),
         entropy: context.entropy.clone(),
         scribe: Scribe::new(context.entropy.clone()),

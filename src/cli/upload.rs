@@ -6,12 +6,11 @@ use anyhow::{Context as _, bail};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::{ConfigArg, Failure, Outcome, context, context::Context, enqueue, print};
 use crate::{
     app::pdf_child::ChildCheck,
-    domain::refusal::Refusal,
+    domain::{plain::Plain, refusal::Refusal},
     intake::inside::{PdfCheck as _, Unchecked},
     render::PdfLimits,
 };
@@ -178,9 +177,9 @@ fn refused(code: &str, reason: Option<&str>, as_json: bool) {
 /// More than any office takes.
 const READ_MAX: u64 = 101 << 20;
 
-fn read(path: &std::path::Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+fn read(path: &std::path::Path) -> anyhow::Result<Plain> {
     use std::io::Read as _;
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = Plain::default();
     if path.as_os_str() == "-" {
         std::io::stdin().lock().take(READ_MAX).read_to_end(&mut bytes)?;
     } else {

@@ -6,8 +6,8 @@
 //! the file: it is named as a path, or as `credential:NAME`, a systemd
 //! credential.
 //!
-//! docs/CONFIGURATION.md is generated from the comments and defaults below, and
-//! a test tries every bound that a comment names.
+//! docs/CONFIGURATION.md is generated from the comments and defaults here and in
+//! the files beside, and a test tries every bound that a comment names.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,14 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ids::TenantId, locale::Locale};
 
 mod checks;
+mod outside;
+mod pace;
 pub mod secret;
 mod span;
 
 pub use checks::Problem;
+pub use outside::{Broker, Declare, Mail, MailTls, ManifestEncoding, Post};
+pub use pace::{Retention, Uploads, Work};
 pub use secret::SecretSource;
 pub use span::Span;
 
@@ -67,7 +71,7 @@ pub struct Office {
     pub public_url: String,
     /// The folder of send journals and other state of this host.
     pub state_dir: PathBuf,
-    /// Operator templates, one folder each, beside the bundled ones.
+    /// Operator templates, one folder each, beside the bundled ones; the folder `parts` holds what they share.
     pub templates_dir: Option<PathBuf>,
     /// TrueType fonts (`*.ttf`) that are asked for a glyph after the bundled ones.
     pub fonts_dir: Option<PathBuf>,
@@ -211,208 +215,6 @@ pub enum BlobKind {
     Files,
     /// S3-compatible storage.
     S3,
-}
-
-/// `[broker]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Broker {
-    /// The host name.
-    pub host: String,
-    /// The port: 5672 plain, 5671 with TLS.
-    pub port: u16,
-    /// The virtual host.
-    pub vhost: String,
-    /// The office's own user.
-    pub user: String,
-    /// Its password.
-    pub password: Option<SecretSource>,
-    /// Speak TLS.
-    pub tls: bool,
-    /// The authority of the broker's certificate, in PEM; needed with TLS.
-    pub tls_ca: Option<PathBuf>,
-    /// `passive` checks that exchanges and queues exist, `create` makes them.
-    pub declare: Declare,
-    /// Messages on their way to us without an ack, at the most (1 to 10000).
-    pub prefetch: u16,
-    /// The time between heartbeats (2s to 5min).
-    pub heartbeat: Span,
-    /// A publish without a confirm after this long is tried again
-    /// (1s to 10min).
-    pub publish_timeout: Span,
-    /// The exchange that jobs are published to.
-    pub exchange: String,
-    /// The queue of jobs.
-    pub queue: String,
-    /// The routing key of jobs.
-    pub routing_key: String,
-    /// The exchange of refused messages.
-    pub dead_exchange: String,
-    /// The queue of refused messages.
-    pub dead_queue: String,
-    /// The exchange of result events.
-    pub events_exchange: String,
-    /// Development only: every message belongs to this tenant, whoever sent it.
-    pub single_tenant: Option<TenantId>,
-}
-
-/// Whether the office makes its exchanges and queues.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Declare {
-    /// They must exist: operations owns the topology.
-    #[default]
-    Passive,
-    /// They are made where they are missing.
-    Create,
-}
-
-/// `[mail]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mail {
-    /// The relay's host name.
-    pub relay: String,
-    /// The relay's port.
-    pub port: u16,
-    /// `starttls` or `tls`; `none` only on a loopback address.
-    pub tls: MailTls,
-    /// The authority of the relay's certificate, in PEM, where it is a private
-    /// one.
-    pub tls_ca: Option<PathBuf>,
-    /// The user name, where the relay asks for one.
-    pub user: Option<String>,
-    /// The password.
-    pub password: Option<SecretSource>,
-    /// The name we greet with.
-    pub hello_name: String,
-    /// The sender's address of every mail.
-    pub from: String,
-    /// The domain bounces return to.
-    pub bounce_domain: String,
-    /// Connections to the relay, at the most (1 to 256).
-    pub connections: u32,
-    /// How long after the first try a mail is still tried (1min to 30days).
-    pub give_up_after: Span,
-    /// The longest wait for the reply after the final dot (RFC 5321: 10 min)
-    /// (1s to 1h).
-    pub final_timeout: Span,
-}
-
-/// How the relay is spoken to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailTls {
-    /// STARTTLS, required.
-    #[default]
-    Starttls,
-    /// TLS from the first byte.
-    Tls,
-    /// In clear: loopback only.
-    None,
-}
-
-/// `[post]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Post {
-    /// The partner's name in the log.
-    pub partner: String,
-    /// The folder shared with the partner: `out/` and `in/`.
-    pub drop_dir: PathBuf,
-    /// The hour and minute of the daily cut-off in the partner's zone.
-    pub cutoff: String,
-    /// The partner's zone.
-    pub zone: Tz,
-    /// The partner works on Saturdays.
-    pub saturday_open: bool,
-    /// `utf8` or `cp932`.
-    pub manifest: ManifestEncoding,
-    /// Without a word for this long, the letter's clock starts at hand-over
-    /// (1day to 30days).
-    pub silent_after: Span,
-    /// The sender's address on the address page, at most 6 lines.
-    pub sender_lines: Vec<String>,
-}
-
-/// The encoding of the partner's manifest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ManifestEncoding {
-    /// UTF-8 with a byte-order mark.
-    #[default]
-    Utf8,
-    /// Windows-31J; a character it lacks parks the letter.
-    Cp932,
-}
-
-/// `[uploads]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Uploads {
-    /// Bytes of a finished PDF, at the most; a longer one is refused
-    /// (65536 to 104857600).
-    pub bytes_max: usize,
-    /// How long an upload is kept for a job to name it; it stays longer while
-    /// such a job is not sealed (1h to 30days).
-    pub keep: Span,
-    /// Uploads of one tenant at rest, at the most; the next one is refused
-    /// (1 to 1000000).
-    pub per_tenant: u32,
-    /// Uploads on their way in at once, at the most; the next one is asked to
-    /// come again. Each may take three times its size in memory (1 to 64).
-    pub at_once: usize,
-}
-
-/// `[work]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Work {
-    /// Messages of one intake commit, at the most (1 to 4096).
-    pub batch: usize,
-    /// Jobs in memory on their way, at the most; the rest waits on the books
-    /// (1 to 65536).
-    pub in_flight: usize,
-    /// Jobs of one tenant in memory, at the most (1 to 65536).
-    pub in_flight_per_tenant: usize,
-    /// Threads that render; 0: one per core (0 to 256).
-    pub render_threads: usize,
-    /// Jobs rendered by a thread in one go (1 to 256).
-    pub render_chunk: usize,
-    /// How long a commit waits for company when there is a backlog
-    /// (0s to 100ms).
-    pub linger: Span,
-    /// A process silent for this long has lost its leases (5s to 10min).
-    pub lease: Span,
-    /// Work rows on the books above which no message is taken
-    /// (1000 to 100000000).
-    pub backlog_max: u64,
-    /// A job that ended its worker this many times is parked (1 to 100).
-    pub crashes_max: u32,
-    /// How long a shutdown may take (1s to 5min).
-    pub drain: Span,
-    /// How often the books are asked for due work when nothing woke us
-    /// (1s to 1min).
-    pub poll: Span,
-}
-
-/// `[retention]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retention {
-    /// Calendar months that a delivered artifact is kept (1 to 120).
-    pub months: u32,
-    /// Days after `send_at` at which an unsent job is destroyed (1 to 365).
-    pub undispatched_days_max: u32,
-    /// Clocks further apart than this hold every destruction (1min to 1day).
-    pub clock_tolerance: Span,
-    /// How often the day's work is looked for (1s to 1h).
-    pub every: Span,
-    /// Jobs destroyed in one transaction (1 to 10000).
-    pub batch: usize,
-    /// Calendar years after that of a job's arrival for which its evidence stays
-    /// readable; then its key is destroyed (1 to 30).
-    pub evidence_years: u32,
 }
 
 /// `[tenants.NAME]`.
@@ -566,107 +368,6 @@ impl Default for Blobs {
             timeout: Span(Duration::from_secs(30)),
             tls_ca: None,
             allow_http: false,
-        }
-    }
-}
-
-impl Default for Broker {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 5672,
-            vhost: "/".into(),
-            user: "kakitome".into(),
-            password: None,
-            tls: false,
-            tls_ca: None,
-            declare: Declare::Passive,
-            prefetch: 512,
-            heartbeat: Span(Duration::from_secs(20)),
-            publish_timeout: Span(Duration::from_secs(30)),
-            exchange: "kakitome".into(),
-            queue: "kakitome.jobs".into(),
-            routing_key: "job.send".into(),
-            dead_exchange: "kakitome.dead".into(),
-            dead_queue: "kakitome.jobs.dead".into(),
-            events_exchange: "kakitome.events".into(),
-            single_tenant: None,
-        }
-    }
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        Self {
-            relay: "127.0.0.1".into(),
-            port: 25,
-            tls: MailTls::Starttls,
-            tls_ca: None,
-            user: None,
-            password: None,
-            hello_name: "localhost".into(),
-            from: "noreply@example.jp".into(),
-            bounce_domain: "bounce.example.jp".into(),
-            connections: 8,
-            give_up_after: Span(Duration::from_hours(24)),
-            final_timeout: Span(Duration::from_mins(10)),
-        }
-    }
-}
-
-impl Default for Post {
-    fn default() -> Self {
-        Self {
-            partner: "partner".into(),
-            drop_dir: "/var/lib/kakitome/post".into(),
-            cutoff: "15:00".into(),
-            zone: Tz::Asia__Tokyo,
-            saturday_open: false,
-            manifest: ManifestEncoding::Utf8,
-            silent_after: Span(Duration::from_hours(168)),
-            sender_lines: Vec::new(),
-        }
-    }
-}
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self {
-            bytes_max: 20 << 20,
-            keep: Span(Duration::from_hours(24)),
-            per_tenant: 1_000,
-            at_once: 4,
-        }
-    }
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Self {
-            batch: 256,
-            in_flight: 1_024,
-            in_flight_per_tenant: 512,
-            render_threads: 0,
-            render_chunk: 8,
-            linger: Span(Duration::from_millis(4)),
-            lease: Span(Duration::from_secs(30)),
-            backlog_max: 200_000,
-            crashes_max: 3,
-            drain: Span(Duration::from_secs(25)),
-            poll: Span(Duration::from_secs(1)),
-        }
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            months: 1,
-            undispatched_days_max: 30,
-            clock_tolerance: Span(Duration::from_hours(1)),
-            every: Span(Duration::from_mins(1)),
-            batch: 500,
-            evidence_years: 12,
         }
     }
 }

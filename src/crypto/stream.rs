@@ -27,7 +27,7 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use super::{CryptoError, Key, key::ThirtyTwo};
-use crate::entropy::Entropy;
+use crate::{domain::plain::Plain, entropy::Entropy};
 
 /// Bytes of a sealed segment, tag included.
 pub const SEGMENT: u64 = 65_536;
@@ -96,7 +96,7 @@ pub fn seal(
 }
 
 /// Opens a whole sealed file.
-pub fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+pub fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Result<Plain, CryptoError> {
     let length = u64::try_from(sealed.len()).map_err(|_| CryptoError::TooLong)?;
     let header = sealed.get(..to_usize(HEADER)?).ok_or(CryptoError::BrokenSeal)?;
     let file = Opened {
@@ -107,7 +107,7 @@ pub fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, 
     let (_, body) = sealed.split_at_checked(to_usize(HEADER)?).ok_or(CryptoError::BrokenSeal)?;
     if file.plain == 0 {
         // Nothing to give, but the one empty segment is authenticated too.
-        let mut plain = Zeroizing::new(Vec::new());
+        let mut plain = Plain::default();
         file.open_segment(0, body, &mut plain)?;
         return Ok(plain);
     }
@@ -153,7 +153,7 @@ impl Opened {
         let plain = plain_len(sealed_len)?;
         let file = Self { cipher: Cipher::new(key, aad, head)?, sealed: sealed_len, plain };
         let last = sealed_len.div_ceil(SEGMENT) - 1;
-        let mut scratch = Zeroizing::new(Vec::new());
+        let mut scratch = Plain::default();
         file.open_segment(last, tail, &mut scratch)?;
         Ok(file)
     }
@@ -176,16 +176,10 @@ impl Opened {
 
     /// Opens `range` of the plain file from the sealed bytes that
     /// [`Self::cover`] named for it.
-    pub fn decode(
-        &self,
-        range: Range<u64>,
-        covered: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    pub fn decode(&self, range: Range<u64>, covered: &[u8]) -> Result<Plain, CryptoError> {
         let cover = self.cover(&range)?;
         let mut rest = covered;
-        let mut plain = Zeroizing::new(Vec::with_capacity(to_usize(range.end - range.start)?));
-        // Large enough for any segment: growing would leave a copy behind.
-        let mut scratch = Zeroizing::new(Vec::with_capacity(to_usize(ROOM)?));
+        let mut plain = Plain::with_capacity(to_usize(range.end - range.start)?);
         let mut at = cover.start;
         while at < cover.end {
             let index = at / SEGMENT;
@@ -198,7 +192,8 @@ impl Opened {
             if range.start <= whole.start && whole.end <= range.end {
                 self.open_segment(index, bytes, &mut plain)?;
             } else {
-                scratch.clear();
+                // Large enough for any segment: growing would leave a copy behind.
+                let mut scratch = Plain::with_capacity(to_usize(ROOM)?);
                 self.open_segment(index, bytes, &mut scratch)?;
                 let from = to_usize(range.start.saturating_sub(start))?;
                 let to = to_usize(range.end - start)?.min(scratch.len());

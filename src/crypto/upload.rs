@@ -6,11 +6,10 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use super::{CryptoError, Key, stream, wrap};
 use crate::{
     domain::ids::{TenantId, UploadId},
+    domain::plain::Plain,
     entropy::{Entropy, NoEntropy},
 };
 
@@ -61,7 +60,7 @@ impl UploadKey {
         tenant: &TenantId,
         upload: UploadId,
         sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    ) -> Result<Plain, CryptoError> {
         stream::open(&self.0.derive("upload"), &aad(tenant, upload), sealed)
     }
 }

@@ -18,6 +18,7 @@ pub mod mail_address;
 pub mod names;
 pub mod pdf;
 pub mod personal;
+pub mod plain;
 pub mod postal_address;
 pub mod reason;
 pub mod refusal;

@@ -18,7 +18,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use crate::{
     blobs::{BlobError, Blobs, Place},
@@ -27,6 +26,7 @@ use crate::{
         delivery::{DeliveryKey, artifact_aad},
         stream::{Opened, ends},
     },
+    domain::plain::Plain,
     store::jobs::JobRow,
 };
 
@@ -114,7 +114,7 @@ impl Artifact {
     }
 
     /// The plain bytes of `range`.
-    async fn read(&self, range: Range<u64>) -> Result<Zeroizing<Vec<u8>>, ArtifactError> {
+    async fn read(&self, range: Range<u64>) -> Result<Plain, ArtifactError> {
         let covered = self.sealed.read(self.opened.cover(&range)?).await?;
         Ok(self.opened.decode(range, &covered)?)
     }

@@ -1,10 +1,10 @@
 //! The document itself, to be looked at or to be saved.
 //!
-//! In this order: the session, the books, the key, the seal, the reservation
-//! and the log, the bytes. Both have committed before the first byte leaves;
-//! when they cannot be written nothing is sent. How much was given to the
-//! connection is counted, and noted however the stream ends. A document that
-//! was exchanged, cut or changed is an empty 500 with a page that says so.
+//! In this order: the session, the books or what they said within the minute,
+//! the key, the seal, the reservation and the log, the bytes. Both have committed
+//! before the first byte leaves; when they cannot be written nothing is sent. How
+//! much was given to the connection is counted, and noted however the stream ends. A
+//! document that was exchanged, cut or changed is an empty 500 with a page that says so.
 //!
 //! One range is served as 206, so that a broken download can go on; asking
 //! for a part is an access like any other.
@@ -17,19 +17,19 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Hangup, Inner,
-    artifact::{Artifact, ArtifactError, Reading},
+    artifact::Artifact,
+    handed::Handed,
     pages::Notice,
     range::{Wanted, wanted},
     record::Fault,
     running::Ticket,
     session::Session,
+    together::{Together, in_time},
     visitor::Visitor,
     words::negotiate,
 };
@@ -40,8 +40,9 @@ use crate::{
         personal::Personal,
     },
     store::{
+        Db,
         dossier::{self, DossierError},
-        handouts::{self, NewHandout, Way},
+        handouts::{self, Held, NewHandout, Way},
         links::Found,
     },
 };
@@ -85,11 +86,16 @@ impl Asked {
         let hangup = request.extensions().get::<Hangup>().cloned();
         Self { head: request.into_parts().0, visitor, hangup }
     }
+
+    /// Whether all of the document is asked for, not its head or a part.
+    fn wants_whole(&self) -> bool {
+        self.head.method == Method::GET && !self.head.headers.contains_key(header::RANGE)
+    }
 }
 
 /// What is about to be handed out.
 struct Handing<'a> {
-    session: Session,
+    session: &'a Session,
     found: &'a Found,
     visitor: &'a Visitor,
     way: Way,
@@ -101,23 +107,41 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
     let locale = negotiate(&asked.head.uri, &asked.head.headers, Locale::Ja);
     let path = asked.head.uri.path().strip_prefix("/v/").unwrap_or_default();
     let text = path.strip_suffix(suffix).unwrap_or_default();
-    let (session, found) = match gateway.readable(text, now, locale).await {
-        Ok(pair) => pair,
+    let session = match gateway.session(text, now, locale).await {
+        Ok(session) => session,
         Err(answer) => return *answer,
     };
-    let Ok(seat) = Arc::clone(&gateway.downloads).try_acquire_owned() else {
-        return gateway.pages.notice(Notice::Trouble, locale);
+    let visitor = &asked.visitor;
+    // A whole document is not given without a reservation, which asks the books
+    // anew: what they said a moment ago is enough to prepare it.
+    if asked.wants_whole()
+        && let Some(found) = gateway.recent.get(&session.link, now)
+    {
+        let handing = Handing { session: &session, found: &found, visitor, way, now };
+        match gateway.hand_out(&asked, &handing).await {
+            Ok(Some(response)) => return response,
+            Ok(None) => return gateway.pages.notice(Notice::Gone, locale),
+            Err(Fault::Busy) => return gateway.pages.notice(Notice::Trouble, locale),
+            // Its bytes may lie elsewhere by now, under another key.
+            Err(fault) if fault.is_damage() => {}
+            Err(fault) => return gateway.answer(&fault, Some(found.link.job), locale),
+        }
+    }
+    let found = match gateway.readable(&session, now, locale).await {
+        Ok(found) => found,
+        Err(answer) => return *answer,
     };
-    let handing = Handing { session, found: &found, visitor: &asked.visitor, way, now };
-    match gateway.hand_out(&asked, &handing, seat).await {
+    let handing = Handing { session: &session, found: &found, visitor, way, now };
+    match gateway.hand_out(&asked, &handing).await {
         Ok(Some(response)) => response,
         // It was taken back between the look into the books and now.
         Ok(None) | Err(Fault::Dossier(DossierError::Destroyed)) => {
             gateway.pages.notice(Notice::Gone, locale)
         }
+        Err(Fault::Busy) => gateway.pages.notice(Notice::Trouble, locale),
         Err(fault) => {
             // The day may have come between the look into the books and now.
-            match gateway.readable(text, now, locale).await {
+            match gateway.readable(&session, now, locale).await {
                 Ok(_) => gateway.answer(&fault, Some(found.link.job), locale),
                 Err(answer) => *answer,
             }
@@ -130,9 +154,9 @@ impl Inner {
         self: &Arc<Self>,
         asked: &Asked,
         handing: &Handing<'_>,
-        seat: OwnedSemaphorePermit,
     ) -> Result<Option<Response>, Fault> {
         let head = &asked.head;
+        let seat = Arc::clone(&self.downloads).try_acquire_owned().map_err(|_| Fault::Busy)?;
         let job = &handing.found.job;
         let key = dossier::delivery_key(&self.parts.keys, job).await?;
         let personal = dossier::personal_under(&key, job)?;
@@ -193,107 +217,45 @@ impl Inner {
         // any more while the reservation commits.
         let left = range.end.saturating_sub(range.start);
         let handed = Handed::begin(self, Arc::new(ticket), left, seat);
-        let new = NewHandout {
+        let new = Arc::new(NewHandout {
+            event,
             job: found.job,
             day: link.day,
-            print: &link.print,
+            print: link.print,
             epoch: self.parts.epoch,
             way: handing.way,
-            session: &session,
+            session,
             from_byte: place(range.start),
             to_byte: place(range.end),
-        };
-        let reserved = handouts::reserve(&self.parts.db, &new, event).await?;
-        Ok(reserved.then_some(handed))
-    }
-}
-
-/// A download that runs: counts its bytes and holds its seat.
-struct Handed {
-    gateway: Arc<Inner>,
-    ticket: Arc<Ticket>,
-    left: u64,
-    ended: bool,
-    _seat: OwnedSemaphorePermit,
-}
-
-impl Handed {
-    fn begin(
-        gateway: &Arc<Inner>,
-        ticket: Arc<Ticket>,
-        left: u64,
-        seat: OwnedSemaphorePermit,
-    ) -> Self {
-        gateway.running.begin(&ticket);
-        Self { gateway: Arc::clone(gateway), ticket, left, ended: false, _seat: seat }
-    }
-
-    /// The bytes, slice by slice, for as long as the link serves.
-    fn body(self, reading: Reading) -> Body {
-        let bits = stream::unfold(Some((self, reading)), |running| async move {
-            let (mut handed, mut reading) = running?;
-            match handed.next(&mut reading).await {
-                Ok(None) => None,
-                Ok(Some(slice)) => Some((Ok(slice), Some((handed, reading)))),
-                // The connection ends short of the promised length.
-                Err(stop) => {
-                    handed.tell(&stop);
-                    Some((Err(stop), None))
-                }
-            }
         });
-        Body::from_stream(bits)
-    }
-
-    async fn next(&mut self, reading: &mut Reading) -> Result<Option<Bytes>, Stop> {
-        if !self.gateway.may_flow(&self.ticket).await {
-            return Err(Stop::TakenBack);
+        if self.reservations.ask(Arc::clone(&new)).await == Some(true) {
+            return Ok(Some(handed));
         }
-        let slice = reading.next().await.map_err(Stop::Artifact)?;
-        if let Some(slice) = &slice {
-            // Counted before it is given: who is asked in between says more.
-            let bytes = u64::try_from(slice.len()).unwrap_or(u64::MAX);
-            self.ticket.give(bytes);
-            self.left = self.left.saturating_sub(bytes);
-            if self.left == 0 {
-                self.end();
-            }
+        // Alone it waits for whoever holds its link, and hears why not. A few may
+        // wait at a time: each takes a connection to the books.
+        let waits = self.waiting.acquire().await.map_err(|_| Fault::Stopping)?;
+        let reserved = handouts::reserve(&self.parts.db, &[&*new], Held::WaitFor).await?;
+        drop(waits);
+        if reserved.is_empty() {
+            handed.call_off();
+            return Ok(None);
         }
-        Ok(slice)
-    }
-
-    fn tell(&self, stop: &Stop) {
-        let job = self.ticket.job;
-        match stop {
-            Stop::TakenBack => tracing::info!(job.id = %job, "a download was ended: {stop}"),
-            Stop::Artifact(error) => {
-                tracing::error!(job.id = %job, error = %error, "a document ended in the middle");
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.gateway.running.end(&self.ticket, self.gateway.parts.clock.now());
-        }
+        Ok(Some(handed))
     }
 }
 
-impl Drop for Handed {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Why a document ended before its end.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    /// Its link serves no more, or nobody can say whether it does.
-    #[error("its link does not serve any more")]
-    TakenBack,
-    /// The rest of it does not open.
-    #[error("the document does not open to its end")]
-    Artifact(#[source] ArtifactError),
+/// Reserves for all who wait for it at this moment; none of them waits for a
+/// link that somebody else holds.
+pub(super) fn reservations(db: Db) -> Together<Arc<NewHandout>, bool> {
+    Together::new(move |asked: Vec<Arc<NewHandout>>| {
+        let db = db.clone();
+        Box::pin(async move {
+            let new: Vec<&NewHandout> = asked.iter().map(|one| &**one).collect();
+            let reserved = in_time(handouts::reserve(&db, &new, Held::PassOver)).await;
+            let reserved = reserved.unwrap_or_default();
+            asked.iter().map(|one| reserved.contains(&one.event.id)).collect()
+        })
+    })
 }
 
 /// 416: the document has no such bytes.

@@ -27,6 +27,7 @@ mod door;
 mod ends;
 mod file;
 mod guesses;
+mod handed;
 mod hangup;
 mod history;
 mod labels;
@@ -36,10 +37,12 @@ mod notes;
 mod opening;
 mod pages;
 mod range;
+mod recent;
 mod record;
 mod running;
 mod session;
 mod support;
+mod together;
 mod viewer;
 mod visitor;
 mod when;
@@ -60,18 +63,23 @@ use tokio::sync::Semaphore;
 use crate::{
     blobs::Blobs,
     clock::SharedClock,
+    crypto::Lookup,
     domain::{
         ids::{Epoch, TenantId},
         locale::Locale,
     },
     entropy::Entropy,
-    store::{Db, keyring::KeyRing, ledger::Scribe, outbox::Announce},
+    store::{
+        Db, handouts::NewHandout, keyring::KeyRing, ledger::Scribe, links::Found, outbox::Announce,
+    },
 };
 use door::Site;
 use guesses::Guesses;
 use notes::Notes;
 use pages::{Notice, Pages};
+use recent::Recent;
 use running::Running;
+use together::Together;
 use words::negotiate;
 
 pub use brand::{Brand, Colour, Logo, LogoKind};
@@ -203,7 +211,11 @@ struct Inner {
     notes: Notes,
     guesses: Guesses,
     running: Running,
+    recent: Recent,
+    looks: Together<Lookup, Option<Found>>,
+    reservations: Together<Arc<NewHandout>, bool>,
     downloads: Arc<Semaphore>,
+    waiting: Semaphore,
     passcodes: Passcodes,
 }
 
@@ -213,6 +225,8 @@ struct Passcodes {
     at_once: Arc<Semaphore>,
 }
 
+/// Downloads that wait in the books for somebody who holds their link.
+const WAITING_AT_ONCE: usize = 2;
 /// Passcodes that are compared at the same time.
 const COMPARED_AT_ONCE: usize = 2;
 
@@ -226,6 +240,8 @@ impl Gateway {
     /// Builds a gateway; checks its settings and everything built in.
     pub fn new(settings: &GatewaySettings, parts: Parts) -> Result<Self, GatewayError> {
         let limits = settings.limits;
+        let looks = record::looks(parts.db.clone());
+        let reservations = file::reservations(parts.db.clone());
         Ok(Self(Arc::new(Inner {
             parts,
             site: Site::parse(&settings.public_url).ok_or(GatewayError::PublicUrl)?,
@@ -236,7 +252,11 @@ impl Gateway {
             notes: Notes::new(limits.notes_max),
             guesses: Guesses::default(),
             running: Running::default(),
+            recent: Recent::default(),
+            looks,
+            reservations,
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+            waiting: Semaphore::new(WAITING_AT_ONCE),
             passcodes: Passcodes {
                 seats: Arc::new(Semaphore::new(limits.passcodes_max)),
                 at_once: Arc::new(Semaphore::new(COMPARED_AT_ONCE)),

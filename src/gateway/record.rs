@@ -15,6 +15,7 @@ use super::{
     notes::{Note, Slot, Taken, Tally},
     pages::Notice,
     support,
+    together::{Together, in_time},
     visitor::Visitor,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     },
     entropy::NoEntropy,
     store::{
-        StoreError,
+        Db, StoreError,
         dossier::{self, DossierError},
         keyring::KeyError,
         ledger::{self, DetailKey, EventDraft, EventRow, ScribeError},
@@ -59,6 +60,9 @@ pub(super) enum Fault {
     /// The process is being shut down.
     #[error("the process is stopping")]
     Stopping,
+    /// As many documents are being sent as may be at the same time.
+    #[error("too many documents are being sent")]
+    Busy,
     /// The document.
     #[error("the document does not open")]
     Artifact(#[from] ArtifactError),
@@ -67,7 +71,7 @@ pub(super) enum Fault {
 impl Fault {
     /// Whether the document itself is damaged, as opposed to something of ours
     /// being away.
-    fn is_damage(&self) -> bool {
+    pub(super) fn is_damage(&self) -> bool {
         match self {
             Self::Dossier(error) => !error.may_pass(),
             Self::Keys(error) => !error.may_pass(),
@@ -77,7 +81,8 @@ impl Fault {
             | Self::Scribe(_)
             | Self::Event(_)
             | Self::Entropy(_)
-            | Self::Stopping => false,
+            | Self::Stopping
+            | Self::Busy => false,
         }
     }
 }
@@ -90,6 +95,10 @@ pub struct FlushError(#[source] pub(super) Fault);
 impl Inner {
     /// Looks for a link and its delivery.
     pub(super) async fn find(&self, link: &Lookup) -> Result<Option<Found>, Fault> {
+        if let Some(Some(found)) = self.looks.ask(*link).await {
+            return Ok(Some(found));
+        }
+        // Alone it hears what is wrong, and is looked for among second tokens.
         Ok(links::look(&self.parts.db, link.day, &link.print).await?)
     }
 
@@ -201,6 +210,14 @@ impl Inner {
             }
         }
     }
+}
+
+/// Looks for the links of all who wait for it at this moment.
+pub(super) fn looks(db: Db) -> Together<Lookup, Option<Found>> {
+    Together::new(move |asked: Vec<Lookup>| {
+        let db = db.clone();
+        Box::pin(async move { in_time(links::look_many(&db, &asked)).await.unwrap_or_default() })
+    })
 }
 
 fn personal(visitor: &Visitor) -> Vec<(&'static str, String)> {

@@ -159,8 +159,8 @@ impl Running {
         self.note(End { id, job, tenant, given: ticket.given(), at });
     }
 
-    /// Nothing of a download is on its way any more.
-    fn forget(&self, id: EventId) {
+    /// Nothing of a download is on its way, or will be.
+    pub(super) fn forget(&self, id: EventId) {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 

@@ -36,8 +36,12 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
     let (head, _) = request.into_parts();
     let text = head.uri.path().strip_prefix("/v/").unwrap_or_default();
     let language = |otherwise| negotiate(&head.uri, &head.headers, otherwise);
-    let (session, found) = match gateway.readable(text, now, language(Locale::Ja)).await {
-        Ok(pair) => pair,
+    let session = match gateway.session(text, now, language(Locale::Ja)).await {
+        Ok(session) => session,
+        Err(answer) => return *answer,
+    };
+    let found = match gateway.readable(&session, now, language(Locale::Ja)).await {
+        Ok(found) => found,
         Err(answer) => return *answer,
     };
     let personal = match dossier::personal(&gateway.parts.keys, &found.job).await {
@@ -76,27 +80,37 @@ pub(super) async fn page(State(gateway): State<Arc<Inner>>, request: Request) ->
 }
 
 impl Inner {
-    /// The session in a text and its delivery, if the document may be seen
-    /// now; otherwise the answer.
-    pub(super) async fn readable(
+    /// The session in a text; otherwise the answer.
+    pub(super) async fn session(
         &self,
         text: &str,
         now: DateTime<Utc>,
         locale: Locale,
-    ) -> Result<(Session, Found), Box<Response>> {
-        let say = |notice| Err(Box::new(self.pages.notice(notice, locale)));
+    ) -> Result<Session, Box<Response>> {
         let key = match self.parts.keys.page_key().await {
             Ok(key) => key,
             Err(error) => return Err(Box::new(self.answer(&error.into(), None, locale))),
         };
-        let session = match Session::parse(text, Purpose::Viewer, &key, now) {
-            Parsed::Live(session) => session,
-            Parsed::Over => return say(Notice::Over),
-            Parsed::Foreign => return say(Notice::Missing),
-        };
+        match Session::parse(text, Purpose::Viewer, &key, now) {
+            Parsed::Live(session) => Ok(session),
+            Parsed::Over => Err(Box::new(self.pages.notice(Notice::Over, locale))),
+            Parsed::Foreign => Err(Box::new(self.pages.notice(Notice::Missing, locale))),
+        }
+    }
+
+    /// A session's delivery, if the document may be seen now; otherwise the
+    /// answer.
+    pub(super) async fn readable(
+        &self,
+        session: &Session,
+        now: DateTime<Utc>,
+        locale: Locale,
+    ) -> Result<Arc<Found>, Box<Response>> {
         match self.find(&session.link).await {
-            Ok(Some(found)) if found.link.is_readable(now) => Ok((session, found)),
-            Ok(_) => say(Notice::Gone),
+            Ok(Some(found)) if found.link.is_readable(now) => {
+                Ok(self.recent.put(session.link, found, now))
+            }
+            Ok(_) => Err(Box::new(self.pages.notice(Notice::Gone, locale))),
             Err(fault) => Err(Box::new(self.answer(&fault, None, locale))),
         }
     }

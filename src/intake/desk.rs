@@ -10,105 +10,45 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use zeroize::Zeroizing;
 
+pub use super::message::{Fresh, Incoming, Verdict};
 use super::{
     check::{self, CheckContext, LINK_DAYS_MAX},
     factor,
     inside::{self, PdfCheck},
     parse::{self, ParseLimits},
+    record::personal_of,
 };
 use crate::{
     clock::SharedClock,
     config::Config,
-    crypto::{CryptoError, delivery::DeliveryKey, prints, wrap},
+    crypto::{CryptoError, delivery::DeliveryKey, prints},
     domain::{
-        amount::Amount,
-        calendar::retention::{OutsideCalendar, RetentionClock, day_number},
+        calendar::retention::{OutsideCalendar, RetentionClock},
         checked::CheckedJob,
         document,
         event::EventKind,
-        evidence::{DocumentFacts, Evidence},
+        evidence::DocumentFacts,
         ids::{Epoch, JobId, TenantId},
         job::{Channel, Document},
-        log::{Actor, Kind},
-        names,
-        personal::{BadPersonal, Personal},
+        log::Kind,
+        personal::BadPersonal,
         refusal::{Refusal, Refused},
     },
     entropy::{Entropy, NoEntropy},
     store::{
         Db, StoreError,
-        jobs::{self, NewEvidence, NewJob, Taken},
+        jobs::{self, NewJob, Taken},
         keyring::{KeyError, KeyRing, Service},
-        ledger::{self, DetailKey, EventDraft, EventRow, Scribe, ScribeError},
+        ledger::{self, EventRow, Scribe, ScribeError},
         outbox::{Announce, News, OutboxRow},
     },
 };
 
 /// A sealed body of a body at the limit.
 const SEALED_BODY_BYTES_MAX: usize = (1 << 20) + 128;
-
-/// A message as it came in.
-pub struct Incoming {
-    /// Whose it is, by the channel it came through; or why nobody's.
-    pub tenant: Result<TenantId, Refusal>,
-    /// The job, as sent.
-    pub body: Vec<u8>,
-    /// The body is sealed to the tenant's public key.
-    pub sealed: bool,
-    /// What is wrong with it already: its type, its content type.
-    pub flaw: Option<Refusal>,
-    /// The W3C trace context it came with.
-    pub trace: Option<String>,
-}
-
-impl std::fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("body_bytes", &self.body.len()).finish_non_exhaustive()
-    }
-}
-
-/// What became of a message.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It is on the books.
-    Accepted {
-        /// Its id.
-        job: JobId,
-        /// The job itself, when it was leased to us at once.
-        fresh: Option<Box<Fresh>>,
-    },
-    /// It was on the books already, the same in every byte that matters.
-    Duplicate {
-        /// The id it has.
-        job: JobId,
-    },
-    /// It was refused, and the log says so.
-    Refused {
-        /// Why.
-        refused: Refused,
-    },
-}
-
-/// A job that was just taken and is leased to this process.
-pub struct Fresh {
-    /// Its key.
-    pub key: DeliveryKey,
-    /// The day whose key wraps that key.
-    pub purge_day: i64,
-    /// When it was taken.
-    pub accepted_at: DateTime<Utc>,
-    /// What is to be delivered.
-    pub checked: Box<CheckedJob>,
-}
-
-impl std::fmt::Debug for Fresh {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fresh(..)")
-    }
-}
 
 /// The desk could not work; nothing was acked, all of it comes again.
 #[derive(Debug, thiserror::Error)]
@@ -415,130 +355,6 @@ impl Desk {
         tx.commit().await?;
         Ok(())
     }
-
-    fn accepted_event(
-        &self,
-        checked: &CheckedJob,
-        job: JobId,
-        key: &DeliveryKey,
-        now: DateTime<Utc>,
-    ) -> Result<EventRow, ScribeError> {
-        let mut personal = vec![("recipient_name", checked.recipient.name.clone())];
-        if let Some(email) = &checked.recipient.email {
-            personal.push(("recipient_address", email.shown()));
-        }
-        let mut facts = vec![("channel", checked.channel.word().into())];
-        if let Document::Upload { upload, .. } = &checked.document {
-            facts.push(("upload", upload.0.as_bytes().as_slice().into()));
-        }
-        self.scribe.event(EventDraft {
-            tenant: &checked.tenant,
-            job: Some(job),
-            at: now,
-            kind: Kind::Accepted,
-            actor: Actor::Application,
-            code: None,
-            facts,
-            personal,
-            detail_key: DetailKey::Delivery(&key.personal_key()),
-        })
-    }
-
-    fn refusal_event(
-        &self,
-        tenant: &TenantId,
-        refused: &Refused,
-        now: DateTime<Utc>,
-    ) -> Result<EventRow, ScribeError> {
-        let mut facts = Vec::new();
-        if let Some(path) = refused.path {
-            facts.push(("field", path.into()));
-        }
-        if let Some(flaw) = refused.flaw {
-            facts.push(("reason", flaw.word().into()));
-        }
-        let wrong = refused.refusal == Refusal::WrongTenant;
-        self.scribe.event(EventDraft {
-            tenant,
-            job: None,
-            at: now,
-            kind: if wrong { Kind::WrongTenant } else { Kind::Rejected },
-            actor: Actor::Application,
-            code: Some(refused.refusal.code()),
-            facts,
-            personal: Vec::new(),
-            detail_key: DetailKey::None,
-        })
-    }
-
-    fn echo_event(
-        &self,
-        tenant: &TenantId,
-        job: JobId,
-        kind: Kind,
-        code: Option<&'static str>,
-        now: DateTime<Utc>,
-    ) -> Result<EventRow, ScribeError> {
-        self.scribe.event(EventDraft {
-            tenant,
-            job: Some(job),
-            at: now,
-            kind,
-            actor: Actor::Application,
-            code,
-            facts: Vec::new(),
-            personal: Vec::new(),
-            detail_key: DetailKey::None,
-        })
-    }
-
-    /// What stays searchable when the document is gone.
-    async fn evidence(
-        &self,
-        checked: &CheckedJob,
-        now: DateTime<Utc>,
-    ) -> Result<NewEvidence, DeskError> {
-        let tenant = &checked.tenant;
-        let index = self.keys.index_key(tenant).await?;
-        let Evidence { number, date, amount, currency, counterparty, counterparty_code } =
-            checked.evidence.clone();
-        let year = i64::from(now.year());
-        let (counterparty_index, counterparty) = match counterparty {
-            None => (None, None),
-            Some(name) => {
-                let key = self.keys.evidence_key(tenant, year).await?;
-                let print =
-                    prints::blind_index(&index, "counterparty", &names::counterparty_key(&name));
-                let place = wrap::place(&[b"evidence", tenant.as_str().as_bytes()]);
-                let sealed = wrap::wrap(&key, &place, name.as_bytes(), &self.entropy)?;
-                (Some(print), Some(sealed))
-            }
-        };
-        Ok(NewEvidence {
-            recipient_index: recipient_index(&index, checked),
-            number,
-            transaction_day: date.map(day_number),
-            amount_minor: amount.map(Amount::hundredths),
-            currency: currency.map(|currency| currency.as_str().to_owned()),
-            counterparty_index,
-            counterparty,
-            counterparty_code,
-            evidence_year: year,
-        })
-    }
-}
-
-/// The print under which a recipient is found again: the mail address, or for
-/// letters the name.
-fn recipient_index(index: &crate::crypto::Key, checked: &CheckedJob) -> [u8; 16] {
-    match &checked.recipient.email {
-        Some(email) => prints::blind_index(index, "recipient", &email.canonical()),
-        None => prints::blind_index(
-            index,
-            "recipient",
-            &names::counterparty_key(&checked.recipient.name),
-        ),
-    }
 }
 
 /// What a document's own data say, for the kinds whose data we know.
@@ -559,26 +375,5 @@ pub const fn service_of(channel: Channel) -> Service {
     match channel {
         Channel::Email => Service::Mail,
         Channel::Post => Service::Postal,
-    }
-}
-
-fn personal_of(checked: &CheckedJob) -> Personal {
-    let recipient = &checked.recipient;
-    let title = checked.filename.strip_suffix(".pdf").unwrap_or(&checked.filename);
-    Personal {
-        key: checked.key.clone(),
-        filename: checked.filename.clone(),
-        title: title.to_owned(),
-        recipient_name: recipient.name.clone(),
-        person: recipient.person.clone(),
-        email: recipient.email.as_ref().map(super::super::domain::mail_address::MailAddress::shown),
-        locale: recipient.locale,
-        reference: checked.reference.clone(),
-        postal_code: recipient.address.as_ref().map(|one| one.postal_code.digits().to_owned()),
-        address_lines: recipient
-            .address
-            .as_ref()
-            .map_or_else(Vec::new, super::super::domain::postal_address::PostalAddress::lines),
-        second_factor: None,
     }
 }

@@ -11,4 +11,6 @@ pub mod desk;
 mod factor;
 pub mod inside;
 mod json;
+pub mod message;
 pub mod parse;
+mod record;

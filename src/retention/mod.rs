@@ -50,7 +50,7 @@ pub mod witness;
 
 pub use explain::{Explanation, Plan, PlannedDay};
 pub use judge::{Doubt, TenantRules};
-pub use segments::{Compared, Whose, compare, whose};
+pub use segments::{Compared, Whose, compare, expect_mark, mark_of_books, whose};
 pub use witness::{Believer, DbWitness, Witness};
 
 /// Everything retention needs.

@@ -41,6 +41,8 @@ pub(super) struct Rounds {
 
 /// How long after one round the next one is made.
 const BETWEEN_ROUNDS: TimeDelta = TimeDelta::hours(1);
+/// The time before a round that failed is made again.
+const BEFORE_A_RETRY: TimeDelta = TimeDelta::minutes(5);
 
 impl Retention {
     /// Destroys segments in which nothing lives: bytes first, then the row.
@@ -87,6 +89,16 @@ impl Retention {
         if !self.is_time_for_rounds(now) {
             return Ok(());
         }
+        let ended = self.round(now, done).await;
+        if ended.is_err() {
+            let last = now.checked_sub_signed(BETWEEN_ROUNDS);
+            let last = last.and_then(|last| last.checked_add_signed(BEFORE_A_RETRY));
+            self.with_rounds(|rounds| rounds.last = last);
+        }
+        ended
+    }
+
+    async fn round(&self, now: DateTime<Utc>, done: &mut Done) -> Result<(), RetentionError> {
         let mut tx = self.db.read().await?;
         let known = retention::known_segments(&mut tx, None).await?;
         drop(tx);

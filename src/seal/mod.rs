@@ -18,6 +18,7 @@ use crate::{
         stream, wrap,
     },
     domain::ids::{JobId, TenantId},
+    domain::plain::Plain,
     entropy::Entropy,
 };
 
@@ -34,7 +35,7 @@ pub struct Artifact {
 
 /// Seals a document; its plain bytes are wiped.
 pub fn seal(
-    pdf: Zeroizing<Vec<u8>>,
+    pdf: Plain,
     key: &DeliveryKey,
     tenant: &TenantId,
     job: JobId,

@@ -53,6 +53,47 @@ pub async fn set(
     execute!(tx, "write a checkpoint", SET, name, at.timestamp_micros(), value).map(drop)
 }
 
+const FIRST: &str = "
+    -- checkpoints::first
+    INSERT INTO checkpoints (name, at, value) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO NOTHING
+";
+
+/// Writes the first note of this name; `false`, and nothing is written, where
+/// there is one.
+pub async fn first(
+    tx: &mut Tx,
+    name: &str,
+    at: DateTime<Utc>,
+    value: &str,
+) -> Result<bool, StoreError> {
+    let act = "write a first checkpoint";
+    Ok(execute!(tx, act, FIRST, name, at.timestamp_micros(), value)? == 1)
+}
+
+const EXCHANGE: &str = "
+    -- checkpoints::exchange
+    UPDATE checkpoints SET at = $3, value = $4 WHERE name = $1 AND value = $2
+";
+
+/// Writes the note of this name over the one that was read before, if that
+/// still stands; `false`, and nothing is written, where it does not.
+pub async fn exchange(
+    tx: &mut Tx,
+    name: &str,
+    read: Option<&str>,
+    at: DateTime<Utc>,
+    value: &str,
+) -> Result<bool, StoreError> {
+    let Some(read) = read else { return first(tx, name, at, value).await };
+    let act = "exchange a checkpoint";
+    Ok(execute!(tx, act, EXCHANGE, name, read, at.timestamp_micros(), value)? == 1)
+}
+
 /// The statements of this file.
-pub(super) const STATEMENTS: &[Statement] =
-    &[both("checkpoints::get", GET), both("checkpoints::set", SET)];
+pub(super) const STATEMENTS: &[Statement] = &[
+    both("checkpoints::get", GET),
+    both("checkpoints::set", SET),
+    both("checkpoints::first", FIRST),
+    both("checkpoints::exchange", EXCHANGE),
+];

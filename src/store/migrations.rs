@@ -35,6 +35,7 @@ steps! {
     4 "0004_factors"
     5 "0005_masters"
     6 "0006_reminders"
+    7 "0007_no_leaders"
 }
 
 /// What a run of the migrations did.

@@ -1,4 +1,4 @@
-//! Who is alive, whose leases are dead, and who leads.
+//! Who is alive, and whose leases are dead.
 //!
 //! A worker is one life of one process: its epoch is drawn at the start and
 //! never used again, so a lease of an epoch that is dead, stopped or unknown
@@ -253,36 +253,6 @@ pub async fn forget(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, StoreErro
     Ok(execute!(tx, "forget dead workers", FORGET, before.timestamp_micros())?)
 }
 
-const LEAD: &str = "
-    -- lead
-    INSERT INTO leaders (name, epoch, until, last_run_at) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (name) DO UPDATE
-    SET epoch = EXCLUDED.epoch, until = EXCLUDED.until, last_run_at = EXCLUDED.last_run_at
-    WHERE leaders.epoch = EXCLUDED.epoch OR leaders.until < $4
-";
-
-/// Takes or renews the lead of the duty `name` until `until`. At most one
-/// epoch has it at any time that all agree on; duties must be harmless twice
-/// all the same.
-pub async fn lead(
-    tx: &mut Tx,
-    name: &str,
-    epoch: Epoch,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let rows = execute!(
-        tx,
-        "take the lead",
-        LEAD,
-        name,
-        epoch.0,
-        until.timestamp_micros(),
-        now.timestamp_micros()
-    )?;
-    Ok(rows == 1)
-}
-
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
     both("workers::register", REGISTER),
@@ -294,5 +264,4 @@ pub(super) const STATEMENTS: &[Statement] = &[
     both("workers::live_workers", LIVE),
     both("workers::dead_epochs", DEAD),
     both("workers::forget", FORGET),
-    both("workers::lead", LEAD),
 ];

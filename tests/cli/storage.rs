@@ -120,6 +120,18 @@ fn what_the_store_lacks_or_does_not_own_is_found() {
     fs::write(stored.join("office.mark"), "another").unwrap();
     let found = findings(&office.place, &["segments"]);
     assert!(found[0].0 == "problem" && found[0].1.contains("other books"), "{found:?}");
+    // A bucket, prefix or folder in which nothing lies yet.
+    fs::remove_file(stored.join("office.mark")).unwrap();
+    fs::rename(&segment, segment.with_extension("aside")).unwrap();
+    let found = findings(&office.place, &["segments"]);
+    assert!(found[0].0 == "problem" && found[0].1.contains("carries no mark"), "{found:?}");
+    assert!(found[0].1.contains("mount its volume"), "it says what to do: {found:?}");
+    let (_, rest) = found[0].1.split_once(", put ").unwrap();
+    let (mark, rest) = rest.split_once(' ').unwrap();
+    assert!(rest.starts_with("into office.mark"), "or how to begin anew: {found:?}");
+    fs::write(stored.join("office.mark"), mark).unwrap();
+    fs::rename(segment.with_extension("aside"), &segment).unwrap();
+    assert_eq!(findings(&office.place, &["segments"])[0].0, "ok", "it is ours again");
 }
 
 fn segments(folder: &Path) -> Vec<std::path::PathBuf> {

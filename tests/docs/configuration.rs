@@ -23,7 +23,7 @@ fn page() -> String {
     let defaults = defaults();
     let mut page = String::from(
         "# kakitome.toml\n\n\
-         Generated from the comments and defaults of `src/config/mod.rs`; a test keeps it so and \
+         Generated from the comments and defaults of `src/config`; a test keeps it so and \
          tries every bound.\n\n\
          The file is checked as a whole: `kakitome check` and `kakitome serve` name every problem \
          at once. An unknown key is a problem. There is no interpolation of any kind, and no \

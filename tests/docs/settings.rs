@@ -1,4 +1,4 @@
-//! Reads src/config/mod.rs as a reader would: sections, keys, comments, bounds.
+//! Reads src/config as a reader would: sections, keys, comments, bounds.
 
 /// A table of the configuration.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub(crate) struct Key {
 
 /// Every section, in the order of the file.
 pub(crate) fn sections() -> Vec<Section> {
-    let source = super::read("src/config/mod.rs");
+    let files = ["mod", "outside", "pace"];
+    let source = files.map(|file| super::read(format!("src/config/{file}.rs"))).concat();
     let all = fields(&source, "Config");
     let mut sections = Vec::new();
     for field in all {

@@ -16,7 +16,7 @@ use crate::harness::{EMAIL, LETTER, World, job, journeys, renderer};
 
 /// Blows at the n-th thing, and stays blown.
 #[derive(Debug)]
-struct NthTime(AtomicUsize);
+pub(crate) struct NthTime(pub(crate) AtomicUsize);
 
 impl Fuse for NthTime {
     fn check(&self, _: &'static str) -> Result<(), Blown> {

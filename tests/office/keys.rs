@@ -1,13 +1,63 @@
 //! Journeys of keys that are replaced or destroyed under living documents.
 
-use chrono::TimeDelta;
-use kakitome::{
-    domain::{ids::TenantId, stage::Stage},
-    intake::desk::Verdict,
-    store::keyring::Service,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use crate::harness::{EMAIL, World, job, journeys};
+use chrono::{DateTime, TimeDelta, Utc};
+use kakitome::{
+    app::key_change::KeyChange,
+    domain::{ids::TenantId, log::Kind, stage::Stage},
+    intake::desk::Verdict,
+    store::{
+        Db,
+        keyring::{KeyError, Service},
+        ledger::{self, Search},
+    },
+};
+
+use crate::dies_here::NthTime;
+use crate::harness::{EMAIL, TestOffice, World, job, journeys};
+
+/// Destroys a key as a person does: again, while somebody reads the key store.
+async fn asked_again(change: &KeyChange, tenant: &TenantId, service: Service) -> DateTime<Utc> {
+    for _ in 0..500 {
+        match change.destroy_tenant(tenant, service).await {
+            Ok(at) => return at,
+            Err(error) => {
+                let why = error.downcast_ref::<KeyError>();
+                assert!(matches!(why, Some(KeyError::StillInLog)), "{error:#}");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    panic!("the key store is read for ever");
+}
+
+impl TestOffice<'_> {
+    /// What `kakitome keys` changes keys with.
+    fn key_change(&self, db: Db) -> KeyChange {
+        KeyChange {
+            db,
+            keys: self.office.keys.clone(),
+            scribe: self.office.scribe.clone(),
+            clock: self.office.clock.clone(),
+        }
+    }
+
+    /// How often the log says that a key of a tenant was destroyed.
+    async fn destructions(&self, tenant: &TenantId) -> usize {
+        let mut tx = self.office.db.read().await.unwrap();
+        let search = Search {
+            tenant: Some(tenant.clone()),
+            kind: Some(Kind::KeyDestroyed),
+            limit: 50,
+            ..Search::default()
+        };
+        ledger::search(&mut tx, &search).await.unwrap().len()
+    }
+}
 
 /// The key id in a link: the first byte of its token.
 fn key_id(link: &str) -> u8 {
@@ -67,5 +117,33 @@ journeys! {
         }
         assert_eq!(office.stage(id).await, Stage::Purged, "its rows are cleared on their day");
         office.inspect().await;
+    }
+
+    /// Whoever destroys a tenant's key dies at each thing said to the books; asked
+    /// again, it goes on, and the log has it once.
+    async fn a_destruction_that_is_interrupted_is_on_record_once(books: Books) {
+        let world = World::new(books).await;
+        let office = world.start().await;
+        let service = Service::Mail;
+        for steps in 0..20 {
+            let tenant = TenantId::parse(&format!("leaver-{steps}")).unwrap();
+            office.office.keys.day_key(&tenant, service, 20_800).await.unwrap();
+            let fuse = Arc::new(NthTime(AtomicUsize::new(steps)));
+            let change = office.key_change(office.office.db.clone().with_fuse(fuse.clone()));
+            let died = change.destroy_tenant(&tenant, service).await.is_err()
+                && fuse.0.load(Ordering::SeqCst) == 0;
+            let change = office.key_change(office.office.db.clone());
+            let at = asked_again(&change, &tenant, service).await;
+            let again = change.destroy_tenant(&tenant, service).await.unwrap();
+            assert_eq!(at, again, "{steps}: twice is once");
+            assert_eq!(office.destructions(&tenant).await, 1, "{steps}: once");
+            let key = office.office.keys.day_key(&tenant, service, 20_801).await;
+            assert!(key.is_err(), "{steps}: nothing is sealed for it any more");
+            if !died {
+                assert!(steps >= 3, "there were places to die at: {steps}");
+                return;
+            }
+        }
+        panic!("it never comes to its end");
     }
 }

@@ -11,6 +11,7 @@ mod mail;
 mod post;
 mod refused;
 mod reissue;
+mod reminded;
 mod reminders;
 mod retention;
 #[path = "../services/s3.rs"]
@@ -20,3 +21,4 @@ mod storage;
 mod tenants;
 mod uploads;
 mod uploads_bad;
+mod world;

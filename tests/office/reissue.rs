@@ -1,6 +1,12 @@
 //! Journeys of links that are issued again.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use kakitome::{
@@ -18,7 +24,8 @@ use kakitome::{
     },
 };
 
-use crate::harness::{EMAIL, TestOffice, World, in_the_future, job, journeys};
+use crate::dies_here::NthTime;
+use crate::harness::{EMAIL, TestOffice, World, in_the_future, job, journeys, renderer};
 
 const WEEK_SECONDS: i64 = 7 * 86_400;
 
@@ -184,5 +191,59 @@ journeys! {
         assert_eq!(office.mails().len(), 1, "the recall was faster");
         assert_eq!(office.reissue(id).await, ReissueAnswer::Refused(Stage::Recalled), "and final");
         office.inspect().await;
+    }
+
+    /// Wherever a process dies between the wish and the relay's answer, the next
+    /// one ends it: one mail with one living link, or nobody knows and it is not
+    /// sent again.
+    async fn a_link_issued_again_survives_the_death_of_its_process(books: Books) {
+        let world = World::new(books).await;
+        for steps in 0..60 {
+            let fuse = Arc::new(NthTime(AtomicUsize::new(usize::MAX)));
+            let mut office = world.start_with(Some(fuse.clone()), renderer()).await;
+            let id = office.enqueue(&job(EMAIL, &format!("again/dies/{steps}"))).await;
+            office.run().await;
+            let (old, before) = (office.newest_link(), office.mails().len());
+            assert_eq!(office.reissue(id).await, ReissueAnswer::Asked, "asked");
+            fuse.0.store(steps, Ordering::SeqCst);
+            for _ in 0..4 {
+                for name in ["feed", "carry", "finish"] {
+                    let services = office.services.iter_mut();
+                    for service in services.filter(|service| service.name() == name) {
+                        drop(service.tick().await);
+                    }
+                }
+            }
+            let died = fuse.0.load(Ordering::SeqCst) == 0;
+            drop(office);
+
+            let mut next = world.start().await;
+            next.run().await;
+            next.after(TimeDelta::minutes(20)).await;
+            next.after(TimeDelta::minutes(20)).await;
+            let sent = next.said(id, Kind::Dispatched).await == 2;
+            let unknown = next.said(id, Kind::Ambiguous).await == 1;
+            assert!(sent != unknown, "{steps}: {:?}", next.log(id).await);
+            assert_eq!(next.said(id, Kind::Reissued).await, 1, "{steps}: asked once");
+            assert_eq!(next.stage(id).await, Stage::Dispatched, "{steps}: where it stood");
+            let mails = next.mails();
+            let arrived = mails.len() - before;
+            assert!(arrived == 1 || (unknown && arrived == 0), "{steps}: {arrived} mails");
+            let mut ids: Vec<_> = mails.iter().map(|mail| message_id(&mail.bytes)).collect();
+            ids.sort();
+            ids.dedup();
+            assert_eq!(ids.len(), mails.len(), "{steps}: no mail twice");
+            assert_eq!(next.open_link(&old).await.status, 410, "{steps}: the old one is dead");
+            if arrived == 1 {
+                let opened = next.open_link(&next.newest_link()).await;
+                assert_eq!(opened.status, 200, "{steps}: what arrived opens");
+            }
+            next.inspect().await;
+            if !died {
+                assert!(steps > 6, "there were points to die at: {steps}");
+                return;
+            }
+        }
+        panic!("the new link never comes to its end");
     }
 }

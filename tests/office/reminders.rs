@@ -1,132 +1,29 @@
 //! Journeys of links that nobody opened.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use kakitome::{
-    app::catcher::{Act, Catcher, Rule, Script},
+    app::catcher::{Act, Script},
     clock::Clock as _,
     dispatch::email::Verb,
-    domain::{
-        ids::JobId,
-        log::{Actor, Kind},
-        stage::Stage,
-    },
+    domain::{log::Kind, stage::Stage},
     store::{
-        Blown, Fuse, freezes,
-        ledger::{self, EventDraft},
         reminders::{self, State},
-        work::{self, RecallAnswer, ReissueAnswer, Step},
+        work::{self, Step},
     },
 };
 use mail_parser::MessageParser;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{EMAIL, TestOffice, World, job, journeys, renderer};
-
-/// The world begins at noon of Friday, 20 November 2026; Monday is a holiday.
-fn tuesday_morning() -> DateTime<Utc> {
-    "2026-11-24T08:00:00+09:00".parse().unwrap()
-}
-
-fn wednesday_morning() -> DateTime<Utc> {
-    tuesday_morning() + TimeDelta::days(1)
-}
-
-/// A job that asks for a reminder on the next working day.
-fn reminding(key: &str) -> Value {
-    let mut job = job(EMAIL, key);
-    job["link"] = json!({"expires_in": "14d", "max_opens": 1, "reminder": {"after_days": 1}});
-    job
-}
-
-impl TestOffice<'_> {
-    async fn at(&mut self, instant: DateTime<Utc>) {
-        self.world.clock.set(instant);
-        self.run().await;
-    }
-
-    async fn reminder(&self, job: JobId) -> Option<reminders::Shown> {
-        let mut tx = self.office.db.read().await.unwrap();
-        reminders::of_job(&mut tx, job).await.unwrap()
-    }
-
-    async fn state_of(&self, job: JobId) -> State {
-        self.reminder(job).await.expect("it has one").state
-    }
-
-    async fn told(&self, job: JobId, kind: Kind) -> usize {
-        self.log(job).await.iter().filter(|said| **said == kind).count()
-    }
-
-    async fn code_of(&self, job: JobId, kind: Kind) -> Option<String> {
-        let mut tx = self.office.db.read().await.unwrap();
-        let events = ledger::of_job(&mut tx, None, job).await.unwrap();
-        events.into_iter().find(|event| event.row.kind == kind).and_then(|event| event.row.code)
-    }
-
-    fn draft(&self, job: JobId, kind: Kind) -> ledger::EventRow {
-        let tenant = kakitome::domain::ids::TenantId::parse("acme").unwrap();
-        let draft = EventDraft::of_job(&tenant, job, self.world.clock.now(), kind, Actor::Operator);
-        self.office.scribe.event(draft).unwrap()
-    }
-
-    async fn frozen(&self, job: JobId, freeze: bool) {
-        let event = self.draft(job, if freeze { Kind::Frozen } else { Kind::Unfrozen });
-        let mut tx = self.office.db.begin().await.unwrap();
-        freezes::job(&mut tx, job, freeze, event).await.unwrap();
-        tx.commit().await.unwrap();
-    }
-
-    async fn taken_back(&self, job: JobId) {
-        let (now, event) = (self.world.clock.now(), self.draft(job, Kind::Recalled));
-        let mut tx = self.office.db.begin().await.unwrap();
-        let answer = work::recall(&mut tx, job, now, event, &[]).await.unwrap();
-        assert_eq!(answer, RecallAnswer::Recalled, "recalled");
-        tx.commit().await.unwrap();
-    }
-
-    async fn issued_again(&self, job: JobId) {
-        let (now, event) = (self.world.clock.now(), self.draft(job, Kind::Reissued));
-        let mut tx = self.office.db.begin().await.unwrap();
-        let answer = work::reissue(&mut tx, job, now, 7 * 86_400, event).await.unwrap();
-        assert_eq!(answer, ReissueAnswer::Asked, "asked");
-        tx.commit().await.unwrap();
-    }
-
-    /// Lets one step tick.
-    async fn tick(&mut self, name: &str) {
-        for service in self.services.iter_mut().filter(|service| service.name() == name) {
-            service.tick().await.unwrap();
-        }
-    }
-
-    /// The links in the mails, oldest first.
-    fn links(&self) -> Vec<String> {
-        let links = |mail: &_| Catcher::links_of(mail).into_iter().find(|one| one.contains("/d/"));
-        self.mails().iter().map(|mail| links(mail).expect("a mail holds a link")).collect()
-    }
-}
-
-/// A relay that does its duty `first` times, and then something else.
-fn then(first: u32, at: Verb, act: Act, times: u32) -> Script {
-    let duty = Act::Late(Duration::ZERO);
-    Script::new(vec![
-        Rule { at, recipient: None, act: duty, times: first },
-        Rule { at, recipient: None, act, times },
-    ])
-}
-
-fn text_of(mail: &[u8]) -> (String, String) {
-    let read = MessageParser::default().parse(mail).unwrap();
-    (read.subject().unwrap().to_owned(), read.body_text(0).unwrap().into_owned())
-}
+use crate::{
+    dies_here::NthTime,
+    harness::{World, journeys, renderer},
+    reminded::{reminding, text_of, then, tuesday_morning, wednesday_morning},
+};
 
 journeys! {
     /// On the morning that was asked for, once, with a link that is the same.
@@ -467,30 +364,4 @@ journeys! {
 fn text_header(mail: &[u8], name: &str) -> String {
     let text = String::from_utf8_lossy(mail).into_owned();
     text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
-}
-
-/// Blows at the n-th thing, and stays blown.
-#[derive(Debug)]
-struct NthTime(AtomicUsize);
-
-impl Fuse for NthTime {
-    fn check(&self, _: &'static str) -> Result<(), Blown> {
-        let left = self.0.load(Ordering::SeqCst);
-        if left == 0 {
-            return Err(Blown);
-        }
-        self.0.store(left - 1, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
-impl TestOffice<'_> {
-    /// Lets every step tick a few times; being too busy is no failure.
-    async fn try_all(&mut self) {
-        for _ in 0..4 {
-            for service in &mut self.services {
-                drop(service.tick().await);
-            }
-        }
-    }
 }

@@ -233,4 +233,46 @@ journeys! {
         assert_eq!(office.open_link(&link).await.status, 200, "it is served");
         office.inspect().await;
     }
+
+    /// A process starts before the volume of its segments is mounted: the
+    /// folder is there, and empty. Nothing is written to the disk below.
+    async fn a_volume_that_is_not_mounted_is_not_written_below(books: Books) {
+        let world = World::new(books).await;
+        let mut office = world.start().await;
+        let early = office.enqueue(&job(EMAIL, "volume/0")).await;
+        office.run().await;
+        let link = office.newest_link();
+        drop(office);
+        let (folder, aside) = (world.config.blobs.dir.clone(), world.dir.path().join("aside"));
+        std::fs::rename(&folder, &aside).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+
+        let mut office = world.start().await;
+        let waiting = office.enqueue(&job(EMAIL, "volume/1")).await;
+        let faults = office.struggle(4).await;
+        assert!(!faults.is_empty(), "nothing is sealed");
+        for fault in &faults {
+            assert!(fault.contains("does not carry the mark"), "for this reason only: {fault}");
+        }
+        world.clock.advance(TimeDelta::hours(2));
+        office.struggle(4).await;
+        assert_eq!(office.stage(waiting).await, Stage::Accepted, "it waits on the books");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "the disk below is empty");
+        let why = Some("the store is not the one that the books know".to_owned());
+        assert_eq!(office.readiness("segments-write").await, (true, why), "told");
+        assert!(office.counts("kakitome_segments_failing{act=\"write\"} 1").await, "counted");
+        let viewer = office.viewer(&link).await.unwrap();
+        let page = office.get(&format!("{viewer}/file")).await;
+        assert_eq!(page.status, 503, "what lies on the volume is not gone");
+
+        std::fs::remove_dir(&folder).unwrap();
+        std::fs::rename(&aside, &folder).unwrap();
+        office.after(TimeDelta::hours(2)).await;
+        assert_eq!(office.stage(waiting).await, Stage::Dispatched, "mounted: it goes on by itself");
+        assert_eq!(office.readiness("segments-write").await, (true, None), "over");
+        assert_eq!(office.open_link(&link).await.status, 200, "it is served");
+        assert_eq!(office.how_often(early, Kind::Dispatched).await, 1, "nothing went twice");
+        assert_eq!(office.mails().len(), 2, "each mail once");
+        office.inspect().await;
+    }
 }

@@ -9,15 +9,13 @@ use chrono::TimeDelta;
 use kakitome::{
     domain::{ids::TenantId, log::Kind, stage::Stage},
     intake::desk::Verdict,
-    store::{
-        Blown, Fuse,
-        ledger::{self, Search},
-    },
+    store::ledger::{self, Search},
 };
 use lopdf::dictionary;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::dies_here::NthTime;
 use crate::harness::{
     CANARY_ADDRESS, CANARY_NAME, EMAIL, LETTER, TestOffice, World, in_the_future, job, journeys,
     renderer,
@@ -270,21 +268,6 @@ journeys! {
         assert!(rows.len() > 4, "jobs came through: {}", rows.len());
         assert_eq!(left, 0, "no upload is left");
         office.inspect().await;
-    }
-}
-
-/// Blows at the n-th thing, and stays blown.
-#[derive(Debug)]
-struct NthTime(AtomicUsize);
-
-impl Fuse for NthTime {
-    fn check(&self, _: &'static str) -> Result<(), Blown> {
-        let left = self.0.load(Ordering::SeqCst);
-        if left == 0 {
-            return Err(Blown);
-        }
-        self.0.store(left - 1, Ordering::SeqCst);
-        Ok(())
     }
 }
 

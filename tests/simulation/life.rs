@@ -104,7 +104,7 @@ impl Press for Sheet {
 
     fn adopt(
         &self,
-        _: zeroize::Zeroizing<Vec<u8>>,
+        _: kakitome::domain::plain::Plain,
         _: PdfFacts,
         _: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError> {

@@ -2,14 +2,18 @@ use chrono::TimeDelta;
 use kakitome::{
     domain::{ids::BatchId, log::Kind},
     store::{
+        Db,
         account::{self, Account},
-        handouts::{self, NewHandout, Way},
+        handouts::{self, Held, NewHandout, Way},
         jobs::NewJob,
+        links,
         postal::{self, BatchRow},
         retention::{self, PurgeJob},
         work,
     },
 };
+
+use sqlx::{Connection as _, PgConnection};
 
 use crate::harness::{Office, contract};
 
@@ -42,18 +46,24 @@ impl Office {
     }
 
     async fn reserve(&self, job: &NewJob, bytes: i64) -> bool {
-        let (link, event) = (self.link(job), self.event_of(job, Kind::Downloaded));
-        let new = NewHandout {
+        let new = self.handout(job, bytes);
+        let reserved = handouts::reserve(&self.db, &[&new], Held::WaitFor).await.unwrap();
+        reserved.contains(&new.event.id)
+    }
+
+    fn handout(&self, job: &NewJob, bytes: i64) -> NewHandout {
+        let link = self.link(job);
+        NewHandout {
+            event: self.event_of(job, Kind::Downloaded),
             job: job.id,
             day: link.day,
-            print: &link.print,
+            print: link.print.as_slice().try_into().unwrap(),
             epoch: self.epoch,
             way: Way::View,
-            session: "K7Q2-9XMF",
+            session: "K7Q2-9XMF".to_owned(),
             from_byte: 0,
             to_byte: bytes,
-        };
-        handouts::reserve(&self.db, &new, event).await.unwrap()
+        }
     }
 }
 
@@ -129,7 +139,7 @@ contract! {
                 kakitome::store::freezes::job(tx, frozen.id, true, event.clone()).await
             })
             .await;
-        office.write(async |tx| kakitome::store::links::revoke_of_job(tx, revoked.id, now).await).await;
+        office.write(async |tx| links::revoke_of_job(tx, revoked.id, now).await).await;
         let gone = PurgeJob {
             id: purged.id, reason: None, event: office.event_of(&purged, Kind::Purged),
         };
@@ -145,6 +155,58 @@ contract! {
             let downloads = downloads.iter().filter(|kind| **kind == Kind::Downloaded).count();
             assert_eq!(downloads, 1, "nor an event");
         }
+    }
+
+    async fn many_reserve_together_each_by_itself(office: &Office) {
+        let (one, other) = (office.deliver("acme", "1").await, office.deliver("bravo", "2").await);
+        let dead = office.deliver("acme", "3").await;
+        let now = office.now();
+        office.write(async |tx| links::revoke_of_job(tx, dead.id, now).await).await;
+        let (first, second) = (office.handout(&one, 10), office.handout(&other, 20));
+        let (again, late) = (office.handout(&one, 30), office.handout(&dead, 40));
+        let foreign = NewHandout { job: other.id, ..office.handout(&one, 50) };
+        let all = [&first, &second, &again, &late, &foreign];
+        let reserved = handouts::reserve(&office.db, &all, Held::PassOver).await.unwrap();
+        let ids = [first.event.id, second.event.id, again.event.id];
+        assert_eq!(reserved, ids.into_iter().collect(), "who is served, one link twice");
+        let left = |job| async move {
+            let account = office.account(job).await;
+            let bytes = account.left.iter().map(|left| left.handout.bytes_max());
+            let downloads = office.kinds(job.id).await;
+            let downloads = downloads.iter().filter(|kind| **kind == Kind::Downloaded).count();
+            assert_eq!(downloads, account.left.len(), "an event each");
+            bytes.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(left(&one).await, [10, 30].into(), "each its own bytes");
+        assert_eq!(left(&other).await, [20].into(), "and its own delivery");
+        assert_eq!(left(&dead).await, [].into(), "of the dead nothing");
+        let twice = handouts::reserve(&office.db, &[&first], Held::WaitFor).await;
+        twice.expect_err("an access is on record once");
+    }
+
+    /// As when a recall hangs: whoever shares a statement with its link does not.
+    async fn a_delivery_that_somebody_holds_is_passed_over(office: &Office) {
+        // Whoever writes on SQLite is alone.
+        let Db::Postgres(_) = office.db else { return };
+        let (free, held) = (office.deliver("acme", "1").await, office.deliver("acme", "2").await);
+        let (first, second) = (office.handout(&free, 10), office.handout(&held, 20));
+        let (now, mut holder) = (office.now(), office.db.begin().await.unwrap());
+        links::revoke_of_job(&mut holder, held.id, now).await.unwrap();
+        let all = [&second, &first];
+        let reserved = handouts::reserve(&office.db, &all, Held::PassOver).await.unwrap();
+        assert_eq!(reserved, [first.event.id].into(), "the others do not wait");
+        let let_go = async {
+            let mut conn = PgConnection::connect(&office.url).await.unwrap();
+            let waits = "SELECT COUNT(*) FROM pg_stat_activity
+                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut conn).await.unwrap() == 0 {}
+            holder.commit().await.unwrap();
+        };
+        let alone = [&second];
+        let waits = handouts::reserve(&office.db, &alone, Held::WaitFor);
+        let (reserved, ()) = futures::join!(waits, let_go);
+        assert!(reserved.unwrap().is_empty(), "alone it waits, and sees what became of the link");
+        assert!(office.account(&held).await.is_zero(), "not a byte");
     }
 
     /// What left goes off the books with its delivery's month.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use kakitome::{
+    crypto::Lookup,
     domain::{log::Kind, stage::Stage},
     store::{
         Blown, Fuse, StoreError,
@@ -32,6 +33,26 @@ contract! {
         assert_eq!(counted, 5, "exactly as many as allowed");
         let row = office.read(async |tx| links::find(tx, link.day, &link.print).await).await;
         assert_eq!(row.unwrap().link.opens, 5, "and as many are counted");
+    }
+
+    async fn many_are_found_each_in_its_place(office: &Office) {
+        let (one, other) = (office.deliver("acme", "1").await, office.deliver("bravo", "2").await);
+        let at = |job| {
+            let link = office.link(job);
+            Lookup { day: link.day, print: link.print.as_slice().try_into().unwrap() }
+        };
+        let nobodys = Lookup { day: at(&one).day, print: [9; 32] };
+        let another_day = Lookup { day: at(&one).day + 1, ..at(&one) };
+        let asked = [nobodys, at(&other), at(&one), another_day, at(&other), nobodys];
+        let found = links::look_many(&office.db, &asked).await.unwrap();
+        let jobs: Vec<_> = found.iter().map(|found| Some(found.as_ref()?.job.id)).collect();
+        let (first, second) = (Some(one.id), Some(other.id));
+        assert_eq!(jobs, [None, second, first, None, second, None], "twice asked is twice found");
+        for (asked, found) in asked.iter().zip(found) {
+            let alone = links::look(&office.db, asked.day, &asked.print).await.unwrap();
+            assert_eq!(found, alone, "as it is found alone");
+        }
+        assert_eq!(links::look_many(&office.db, &[]).await.unwrap(), [], "nobody asked");
     }
 
     async fn who_gives_up_waiting_for_a_transaction_leaves_none_open(office: &Office) {

@@ -138,6 +138,66 @@ contract! {
         assert!(!office.begin_with(&job).await, "and it does not begin again");
     }
 
+    /// A recall that is being committed is waited for: no row of work is made
+    /// for what is taken back, whoever comes first.
+    async fn no_reminder_begins_beside_a_recall(office: &Office) {
+        for recall_first in [true, false] {
+            let (job, _) = office.unopened(&recall_first.to_string()).await;
+            let (db, id, now, again) = (office.db.clone(), job.id, office.now(), office.again());
+            let event = office.event_of(&job, Kind::Recalled);
+            let mut tx = office.db.begin().await.unwrap();
+            let mut other = if recall_first {
+                work::recall(&mut tx, id, now, event, &[]).await.unwrap();
+                tokio::spawn(async move {
+                    let mut tx = db.begin().await.unwrap();
+                    let began = reminders::start(&mut tx, id, now, now, again).await.unwrap();
+                    tx.commit().await.unwrap();
+                    assert!(!began, "there is nothing to remind of");
+                })
+            } else {
+                assert!(reminders::start(&mut tx, id, now, now, again).await.unwrap(), "first");
+                tokio::spawn(async move {
+                    let mut tx = db.begin().await.unwrap();
+                    let answer = work::recall(&mut tx, id, now, event, &[]).await.unwrap();
+                    assert_eq!(answer, work::RecallAnswer::Recalled, "it is taken back");
+                    tx.commit().await.unwrap();
+                })
+            };
+            // Who does not wait has long written what it read.
+            let patience = std::time::Duration::from_millis(300);
+            let early = tokio::time::timeout(patience, &mut other).await;
+            tx.commit().await.unwrap();
+            match early {
+                Ok(done) => done.unwrap(),
+                Err(_) => other.await.unwrap(),
+            }
+            assert!(office.work(id).await.is_none(), "no work is left of what was taken back");
+            assert_eq!(office.claim_reminders().await, 0, "nor for anybody to find");
+        }
+    }
+
+    /// Found too late, and issued again before that was written down.
+    async fn what_is_too_late_is_ended_only_as_it_was_found(office: &Office) {
+        let (job, _) = office.unopened("1").await;
+        let found = office.read(async |tx| reminders::due(tx, office.now(), 9).await).await;
+        let later = office.now() + TimeDelta::hours(1);
+        assert!(office.write(async |tx| reminders::wait(tx, &found[0], later).await).await, "moved");
+        let late = office.settled(&job, State::TooLate);
+        let end = async |due: &reminders::Due| {
+            office.write(async |tx| reminders::end_told(tx, due, late.clone()).await).await
+        };
+        assert!(!end(&found[0]).await, "it is not what was found any more");
+        assert_eq!(office.state_of(&job).await, Some(State::Planned), "and is still to come");
+        assert!(!office.kinds(job.id).await.contains(&Kind::NotReminded), "nor told");
+        let found = office.read(async |tx| reminders::due(tx, later, 9).await).await;
+        assert!(end(&found[0]).await, "as it is found now");
+        assert!(!end(&found[0]).await, "once");
+        assert_eq!(office.state_of(&job).await, Some(State::TooLate), "on the books");
+        let kinds = office.kinds(job.id).await;
+        let told = kinds.iter().filter(|kind| **kind == Kind::NotReminded).count();
+        assert_eq!(told, 1, "and in the log, once");
+    }
+
     /// Opens, recalls and reminders lock the same rows; none may be a deadlock,
     /// and what was opened or taken back does not leave.
     async fn opening_recalling_and_reminding_at_once_agree(office: &Office) {

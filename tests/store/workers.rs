@@ -94,38 +94,6 @@ contract! {
         assert_eq!(epochs, [office.epoch], "which is on the books");
     }
 
-    async fn one_leads_at_a_time(office: &Office) {
-        let lead = async |epoch| {
-            let (now, until) = (office.now(), office.now() + TimeDelta::seconds(30));
-            office
-                .write(async |tx| workers::lead(tx, "retention", epoch, now, until).await)
-                .await
-        };
-        let (ours, theirs) = (office.epoch, office.another_epoch());
-        assert!(lead(ours).await, "taken");
-        assert!(!lead(theirs).await, "by one");
-        assert!(lead(ours).await, "renewed");
-        office.clock.advance(TimeDelta::seconds(31));
-        assert!(lead(theirs).await, "taken over");
-        assert!(!lead(ours).await, "and lost");
-    }
-
-    async fn of_eight_at_once_one_leads(office: &Office) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..8 {
-            let (db, epoch, now) = (office.db.clone(), office.another_epoch(), office.now());
-            tasks.spawn(async move {
-                let mut tx = db.begin().await.unwrap();
-                let until = now + TimeDelta::seconds(30);
-                let leads = workers::lead(&mut tx, "relay", epoch, now, until).await.unwrap();
-                tx.commit().await.unwrap();
-                leads
-            });
-        }
-        let leaders = tasks.join_all().await.into_iter().filter(|leads| *leads).count();
-        assert_eq!(leaders, 1, "one of them");
-    }
-
     async fn a_note_is_written_over(office: &Office) {
         let now = office.now();
         for value in ["one", "two"] {
@@ -133,6 +101,15 @@ contract! {
         }
         let note = office.read(async |tx| checkpoints::get(tx, "witness").await).await.unwrap();
         assert_eq!((note.at, note.value.as_str()), (now, "two"), "the last one stands");
+        let exchange = async |read: Option<&str>, value: &str| {
+            office
+                .write(async |tx| checkpoints::exchange(tx, "witness", read, now, value).await)
+                .await
+        };
+        assert!(!exchange(None, "x").await, "it is not the first");
+        assert!(!exchange(Some("one"), "x").await, "nor what was read before");
+        assert!(exchange(Some("two"), "three").await, "it is what was read");
+        assert!(!exchange(Some("two"), "x").await, "once");
         let none = office.read(async |tx| checkpoints::get(tx, "nobody").await).await;
         assert!(none.is_none(), "and no other");
     }

@@ -33,4 +33,6 @@ mod races;
 #[cfg(test)]
 mod scanners;
 #[cfg(test)]
+mod stand_ins;
+#[cfg(test)]
 mod taken_back;

@@ -30,10 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::{
-    house::{House, Names},
-    letters::Delivery,
-};
+use crate::{house::House, letters::Delivery, stand_ins::Names};
 
 /// Another process of the same office: connections, keys and memory of its own,
 /// served as the program serves.

@@ -65,6 +65,19 @@ struct Reader {
     save: bool,
 }
 
+impl Reader {
+    /// Bytes of the document that it takes in any case: more come out only as
+    /// far as the system's buffers reach.
+    fn takes(&self, size: usize) -> u64 {
+        let asked = size - self.from.unwrap_or(0);
+        let taken = match self.manner {
+            Manner::Patient => asked,
+            Manner::HangsUp(at) | Manner::Stalls(at) => at.min(asked),
+        };
+        taken as u64
+    }
+}
+
 /// A round, as its seed has it.
 #[derive(Debug)]
 struct Round {
@@ -165,7 +178,8 @@ async fn play(
         let second = proxies[1].seen.bytes();
         if let Some(reader) = round.readers.first() {
             let before = if reader.gateway == 0 { first } else { second };
-            proxies[reader.gateway].seen.until(before + round.at).await;
+            let surely = reader.takes(round.size);
+            proxies[reader.gateway].seen.until(before + round.at.min(surely)).await;
         }
         let answer = take_back(house, delivery, round.before).await;
         for gateway in gateways {

@@ -12,7 +12,7 @@ use kakitome::{
     store::{
         account::{self, Account},
         freezes::{self, FreezeAnswer},
-        handouts::{self, Handout, NewHandout, Way},
+        handouts::{self, Handout, Held, NewHandout, Way},
         jobs, links,
         work::{self, RecallAnswer},
     },
@@ -247,18 +247,22 @@ async fn a_crash_leaves_the_upper_bound(house: House) {
         links::of_job(&mut tx, delivery.job).await.unwrap().remove(0)
     };
     let now = house.clock.now();
-    let event = house.told(&delivery.tenant, delivery.job, Kind::Downloaded, Actor::Recipient);
+    let event = || house.told(&delivery.tenant, delivery.job, Kind::Downloaded, Actor::Recipient);
     let new = NewHandout {
+        event: event(),
         job: delivery.job,
         day,
-        print: &print,
+        print: print.as_slice().try_into().unwrap(),
         epoch: Epoch(house.entropy.id(now).unwrap()),
         way: Way::Save,
-        session: "K7Q2-9XMF",
+        session: "K7Q2-9XMF".to_owned(),
         from_byte: 1_000,
         to_byte: 100_000,
     };
-    assert!(handouts::reserve(&house.db, &new, event).await.unwrap(), "reserved");
+    let reserve = async |new: &NewHandout| {
+        !handouts::reserve(&house.db, &[new], Held::WaitFor).await.unwrap().is_empty()
+    };
+    assert!(reserve(&new).await, "reserved");
     let answer = house.recall_and_ask(&delivery).await;
     assert!(answer.runs() && !answer.is_zero(), "nobody knows yet");
     assert_eq!(house.gateway.settle().await.unwrap(), 1, "its process is dead");
@@ -276,8 +280,8 @@ async fn a_crash_leaves_the_upper_bound(house: House) {
     assert!(handouts::ended(&mut tx, &end(9)).await.unwrap().is_empty(), "once");
     tx.commit().await.unwrap();
     assert_eq!(house.account(&delivery).await.bytes_max(), 7, "and counts");
-    let event = house.told(&delivery.tenant, delivery.job, Kind::Downloaded, Actor::Recipient);
-    assert!(!handouts::reserve(&house.db, &new, event).await.unwrap(), "recalled is recalled");
+    let again = NewHandout { event: event(), ..new };
+    assert!(!reserve(&again).await, "recalled is recalled");
 }
 
 async fn what_is_frozen_opens_again(house: House) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{Finding, State, sqlite_file};
 use crate::{
     app::{Chain, build},
-    blobs::{BlobError, Blobs, Trouble},
+    blobs::{BlobError, Blobs, MARK, Trouble},
     clock::SharedClock,
     config::{BlobKind, Config},
     entropy::Entropy,
@@ -83,6 +83,7 @@ fn remedy(error: &BlobError) -> &'static str {
         | BlobError::OutOfRange
         | BlobError::Empty
         | BlobError::InUse
+        | BlobError::NotOurs
         | BlobError::NoEntropy
         | BlobError::Stopped => "may the office write, read and delete there?",
     }
@@ -103,6 +104,26 @@ async fn against_the_books(config: &Config, blobs: &Blobs) -> Vec<Finding> {
     found
 }
 
+/// The mark is no secret: it stands in a file beside the segments.
+fn without_mark(mark: &str) -> Finding {
+    let what = "the store carries no mark, but the books know one: nothing is written there";
+    Finding::new("segments", State::Wrong, what).remedy(format!(
+        "mount its volume, or correct blobs.dir, blobs.bucket or blobs.prefix; if it is the right \
+         one and was emptied, put {mark} into {MARK} there"
+    ))
+}
+
+fn of_other_books(ours: Option<String>) -> Finding {
+    let what = "the store carries the mark of other books: nothing unknown is destroyed there, and \
+                an office with a store of its own, or with nothing in this one, writes nothing";
+    let apart = "give each office its own bucket, blobs.prefix or blobs.dir, and start it anew";
+    let remedy = ours.map_or_else(
+        || apart.to_owned(),
+        |ours| format!("{apart}; if it is the right one, put {ours} into {MARK} there"),
+    );
+    Finding::new("segments", State::Wrong, what).remedy(remedy)
+}
+
 async fn compared(db: &Db, blobs: &Blobs) -> Vec<Finding> {
     let area = "segments";
     let failed = |error| vec![Finding::new(area, State::Away, Chain(&error).to_string())];
@@ -113,11 +134,17 @@ async fn compared(db: &Db, blobs: &Blobs) -> Vec<Finding> {
         };
     let mut found = Vec::new();
     if whose == Whose::Theirs {
-        let what = "the store belongs to other books";
-        found.push(Finding::new(area, State::Wrong, what).remedy(
-            "give each office its own bucket, blobs.prefix or blobs.dir: nothing unknown is \
-             destroyed there until then",
-        ));
+        let ours = match retention::mark_of_books(db).await {
+            Ok(mark) => mark,
+            Err(error) => return failed(error),
+        };
+        found.push(of_other_books(ours));
+    }
+    if whose == Whose::Bare {
+        match retention::mark_of_books(db).await {
+            Ok(mark) => found.push(without_mark(&mark.unwrap_or_default())),
+            Err(error) => return failed(error),
+        }
     }
     if !compared.missing.is_empty() {
         let what = format!(

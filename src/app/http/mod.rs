@@ -6,6 +6,7 @@
 //! shutdown lets running answers end. A request that has been read is worked on to
 //! its end, whether or not its sender still waits.
 
+mod begun;
 mod patience;
 mod seats;
 pub mod tls;
@@ -27,7 +28,6 @@ use ipnet::IpNet;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,7 @@ use tower::{ServiceExt as _, service_fn};
 
 use super::worker::{Loops, wait};
 use crate::gateway::Hangup;
+use begun::Begun;
 use patience::Patient;
 use seats::Seats;
 
@@ -165,19 +166,11 @@ async fn connection(
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(hangup.next_request());
-        let router = router.clone();
-        // What has begun is done to its end, even if nobody waits for the answer:
-        // a database connection that is dropped between BEGIN and its answer goes
-        // back to its pool inside a transaction.
-        let (tell, told) = oneshot::channel();
-        loops.spawn(async move {
-            let answer = router.oneshot(request).await;
-            drop(tell.send(answer));
-        });
+        let answer = Begun::new(router.clone().oneshot(request), loops.clone());
         async move {
-            let answer: Result<Response, Infallible> = match timeout(answer_within, told).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_panicked)) => Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+            let answer: Result<Response, Infallible> = match timeout(answer_within, answer).await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
                 Err(_) => Ok(late()),
             };
             answer

@@ -7,7 +7,6 @@ use chrono_tz::Asia::Tokyo;
 use lopdf::{Document, Object, dictionary};
 use tempfile::TempDir;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
@@ -57,7 +56,7 @@ fn letter(number: u128, pages: usize, claimed: u32) -> Piece {
         job,
         sha256: sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&pdf))
             .into(),
-        pdf: Zeroizing::new(pdf),
+        pdf: crate::domain::plain::Plain::new(pdf),
         pages: claimed,
         address: PostalLines {
             postal_code: "100-0001".to_owned(),
@@ -136,7 +135,7 @@ async fn what_differs_from_its_manifest_is_refused() {
     let mut forged = letter(2, 1, 1);
     forged.sha256 = [0; 32];
     let mut garbled = letter(3, 1, 1);
-    garbled.pdf = Zeroizing::new(b"no pdf".to_vec());
+    garbled.pdf = crate::domain::plain::Plain::new(b"no pdf".to_vec());
     garbled.sha256 =
         sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(b"no pdf")).into();
     desk.hand_over(vec![letter(1, 2, 3), forged, garbled, letter(4, 1, 1)]).await;

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use zeroize::Zeroizing;
 
 use super::press::Fault;
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     domain::{
         job::Document,
         pdf::{PdfFacts, PdfFlaw},
+        plain::Plain,
         reason::Reason,
     },
     intake::inside::{Unchecked, suits},
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A finished PDF that may be delivered.
 pub(super) struct Brought {
-    pub(super) pdf: Zeroizing<Vec<u8>>,
+    pub(super) pdf: Plain,
     pub(super) facts: PdfFacts,
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn fetch(office: &Office, ready: &Ready) -> Result<Option<Broug
     let checked = &ready.checked;
     let (pdf, facts) = match &checked.document {
         Document::Template { .. } => return Ok(None),
-        Document::Pdf { bytes, .. } => (Zeroizing::new(bytes.clone()), checked.pdf),
+        Document::Pdf { bytes, .. } => (Plain::new(bytes.clone()), checked.pdf),
         Document::Upload { upload, .. } => {
             match uploads::read(office, &ready.delivery.tenant, *upload).await {
                 Ok((pdf, row)) => (pdf, Some(row.facts)),

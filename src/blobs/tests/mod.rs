@@ -14,6 +14,11 @@ use object_store::{ObjectStoreExt, memory::InMemory};
 
 use super::*;
 
+mod mark;
+use mark::{
+    a_store_with_the_mark_of_other_books_takes_nothing,
+    a_store_without_the_mark_of_the_books_takes_nothing,
+};
 mod s3;
 #[path = "../../../tests/services/s3.rs"]
 mod server;
@@ -167,6 +172,8 @@ on_each! {
     concurrent_appends_never_overlap
     an_empty_batch_is_refused
     a_mark_is_set_once_and_is_no_segment
+    a_store_without_the_mark_of_the_books_takes_nothing
+    a_store_with_the_mark_of_other_books_takes_nothing
 }
 
 #[tokio::test]

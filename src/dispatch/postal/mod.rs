@@ -16,9 +16,9 @@ use std::{fmt, io, sync::Arc};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use crate::domain::ids::{BatchId, JobId};
+use crate::domain::plain::Plain;
 
 mod answers;
 mod filedrop;
@@ -103,7 +103,7 @@ pub struct Piece {
     /// The delivery.
     pub job: JobId,
     /// The plain document; wiped when the last holder lets go.
-    pub pdf: Zeroizing<Vec<u8>>,
+    pub pdf: Plain,
     /// How many pages it has.
     pub pages: u32,
     /// SHA-256 of `pdf`.

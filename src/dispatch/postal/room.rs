@@ -9,7 +9,6 @@ use std::{fmt, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
-use zeroize::Zeroizing;
 
 use super::{Partner, PostalError, PostalLines, PrintOptions};
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         ids::{Epoch, TenantId},
         log::{Actor, Fact, Kind},
         personal::Personal,
+        plain::Plain,
         postal_address::addressee,
     },
     entropy::Entropy,
@@ -85,7 +85,7 @@ pub trait OpenPiece: Send + Sync {
 /// A letter's plain document and address.
 pub struct OpenedPiece {
     /// The document.
-    pub pdf: Zeroizing<Vec<u8>>,
+    pub pdf: Plain,
     /// Name and address.
     pub personal: Personal,
 }

@@ -22,12 +22,12 @@ use super::{
     error::Doing as _,
     execute,
     run::Rows as _,
-    statements::{Statement, both, each},
+    statements::{Statement, both, each, postgres},
     with_conn,
 };
 use crate::domain::ids::{BatchId, Epoch, EventId, JobId, TenantId};
 
-pub use reserve::{NewHandout, reserve};
+pub use reserve::{Held, NewHandout, reserve};
 
 /// How a document leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,6 +306,7 @@ fn handout(row: &impl Cells) -> Result<Handout, StoreError> {
 /// The statements of this file.
 pub(super) const STATEMENTS: &[Statement] = &[
     each("handouts::reserve", reserve::SQLITE, reserve::POSTGRES),
+    postgres("handouts::reserve what is free", reserve::POSTGRES_FREE),
     both("handouts::serves", SERVES),
     each("handouts::ended", ENDED, ENDED_MANY),
     both("handouts::orphans", ORPHANS),

@@ -25,7 +25,7 @@ use crate::{
         Db, StoreError, Tx,
         cells::Cells as _,
         error::Doing as _,
-        ledger::{EventColumns, EventRow},
+        ledger::{BindTold as _, EventColumns, EventRow},
         outbox::{OutboxColumns, OutboxRow},
         run::Rows as _,
         statements::{Statement, postgres},
@@ -288,12 +288,7 @@ fn bind_all<'q>(epoch: Epoch, jobs: &'q [NewJob], outbox: &'q [OutboxRow]) -> Pg
         .bind(evidence().map(|row| row.counterparty_code.as_deref()).collect::<Vec<_>>())
         .bind(evidence().map(|row| row.evidence_year).collect::<Vec<_>>())
         .bind(events.id)
-        .bind(events.at)
-        .bind(events.kind)
-        .bind(events.code)
-        .bind(events.leaf)
-        .bind(events.detail)
-        .bind(events.detail_key)
+        .bind_told(events.told)
         .bind(outbox.id)
         .bind(outbox.job)
         .bind(outbox.routing_key)

@@ -5,6 +5,7 @@
 //! given to it, once, later.
 
 use chrono::{DateTime, Utc};
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
 use super::{
@@ -96,12 +97,7 @@ pub async fn append(tx: &mut Tx, rows: &[EventRow]) -> Result<(), StoreError> {
                 .bind(columns.id)
                 .bind(columns.tenant)
                 .bind(columns.job)
-                .bind(columns.at)
-                .bind(columns.kind)
-                .bind(columns.code)
-                .bind(columns.leaf)
-                .bind(columns.detail)
-                .bind(columns.detail_key)
+                .bind_told(columns.told)
                 .run(&mut *tx.inner)
                 .await
                 .doing(act)?;
@@ -136,12 +132,35 @@ pub(super) struct EventColumns<'r> {
     pub(super) id: Vec<Uuid>,
     pub(super) tenant: Vec<&'r str>,
     pub(super) job: Vec<Option<Uuid>>,
-    pub(super) at: Vec<i64>,
-    pub(super) kind: Vec<&'static str>,
-    pub(super) code: Vec<Option<&'r str>>,
-    pub(super) leaf: Vec<&'r [u8]>,
-    pub(super) detail: Vec<Option<&'r [u8]>>,
-    pub(super) detail_key: Vec<Option<&'r str>>,
+    pub(super) told: Told<'r>,
+}
+
+/// What rows of the log say: instant, kind, code, leaf, detail and its key.
+#[derive(Default)]
+pub(super) struct Told<'r> {
+    at: Vec<i64>,
+    kind: Vec<&'static str>,
+    code: Vec<Option<&'r str>>,
+    leaf: Vec<&'r [u8]>,
+    detail: Vec<Option<&'r [u8]>>,
+    detail_key: Vec<Option<&'r str>>,
+}
+
+/// Binds what rows of the log say as the next six parameters.
+pub(super) trait BindTold<'q> {
+    /// The query with them.
+    fn bind_told(self, told: Told<'q>) -> Self;
+}
+
+impl<'q> BindTold<'q> for Query<'q, Postgres, PgArguments> {
+    fn bind_told(self, told: Told<'q>) -> Self {
+        self.bind(told.at)
+            .bind(told.kind)
+            .bind(told.code)
+            .bind(told.leaf)
+            .bind(told.detail)
+            .bind(told.detail_key)
+    }
 }
 
 impl<'r> EventColumns<'r> {
@@ -151,12 +170,12 @@ impl<'r> EventColumns<'r> {
             columns.id.push(row.id.0);
             columns.tenant.push(row.tenant.as_str());
             columns.job.push(row.job.map(|job| job.0));
-            columns.at.push(row.at.timestamp_micros());
-            columns.kind.push(row.kind.word());
-            columns.code.push(row.code.as_deref());
-            columns.leaf.push(row.leaf.as_slice());
-            columns.detail.push(row.detail.as_deref());
-            columns.detail_key.push(row.detail_key.as_deref());
+            columns.told.at.push(row.at.timestamp_micros());
+            columns.told.kind.push(row.kind.word());
+            columns.told.code.push(row.code.as_deref());
+            columns.told.leaf.push(row.leaf.as_slice());
+            columns.told.detail.push(row.detail.as_deref());
+            columns.told.detail_key.push(row.detail_key.as_deref());
         }
         columns
     }

@@ -15,7 +15,7 @@ use super::{
     execute, jobs,
     run::Rows as _,
     statements::{Statement, both, each},
-    with_conn,
+    with_conn, work,
 };
 use crate::domain::{
     ids::JobId,
@@ -176,6 +176,7 @@ const FORGET_MAIL: &str = "
 /// A mail that was composed and did not leave is forgotten: what leaves later
 /// says what holds then.
 pub async fn wait(tx: &mut Tx, due: &Due, until: DateTime<Utc>) -> Result<bool, StoreError> {
+    work::lock_both(tx, due.job.id).await?;
     let (job, act) = (due.job.id.0, "put a reminder off");
     let (seen, until) = (due.due_at.timestamp_micros(), until.timestamp_micros());
     let moved = execute!(tx, act, WAIT, job, seen, until)?;
@@ -196,9 +197,21 @@ pub async fn end(
     state: State,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
+    work::lock_both(tx, due.job.id).await?;
     let (seen, now) = (due.due_at.timestamp_micros(), now.timestamp_micros());
     let ended = execute!(tx, "end a reminder", END, due.job.id.0, seen, state.word(), now)?;
     Ok(ended == 1)
+}
+
+/// It will not be sent, and that is on record; `false`, and nothing is written,
+/// when somebody else did something about it.
+pub async fn end_told(tx: &mut Tx, due: &Due, settled: Settled) -> Result<bool, StoreError> {
+    if !end(tx, due, settled.state, settled.at).await? {
+        return Ok(false);
+    }
+    let outbox: Vec<_> = settled.news.into_iter().collect();
+    work::moves::record(tx, settled.event, &outbox).await?;
+    Ok(true)
 }
 
 const SOONER: &str = "

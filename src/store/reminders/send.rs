@@ -69,6 +69,9 @@ pub async fn start(
     again: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let act = "begin with a reminder";
+    // Whoever recalls the delivery at this moment holds it until that is
+    // committed; the row of work would outlive it.
+    work::lock_both(tx, job).await?;
     // The work row before the reminder's, as everywhere.
     if execute!(tx, act, WORK, job.0, now.timestamp_micros())? != 1 {
         return Ok(false);

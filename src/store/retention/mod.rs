@@ -15,7 +15,7 @@ use super::{
     cells::Cells,
     error::Doing as _,
     execute, factors, jobs,
-    ledger::{self, EventColumns, EventRow},
+    ledger::{self, BindTold as _, EventColumns, EventRow},
     links,
     outbox::{self, OutboxColumns, OutboxRow},
     reminders,
@@ -217,12 +217,7 @@ pub async fn purge(
             .bind(items.iter().map(|item| item.reason.as_deref()).collect::<Vec<_>>())
             .bind(events.id)
             .bind(events.tenant)
-            .bind(events.at)
-            .bind(events.kind)
-            .bind(events.code)
-            .bind(events.leaf)
-            .bind(events.detail)
-            .bind(events.detail_key)
+            .bind_told(events.told)
             .bind(outbox.id)
             .bind(outbox.job)
             .bind(outbox.routing_key)

@@ -20,7 +20,7 @@ use crate::{
         error::Doing as _,
         execute,
         jobs::{self, JobRow},
-        ledger::{self, EventColumns, EventRow},
+        ledger::{self, BindTold as _, EventColumns, EventRow},
         outbox::{self, OutboxColumns, OutboxRow},
         run::Rows as _,
         statements::{Statement, both, postgres},
@@ -152,12 +152,7 @@ fn bind_all<'q>(
         .bind(jobs.iter().map(|job| job.rewrapped.as_deref()).collect::<Vec<_>>())
         .bind(events.id)
         .bind(events.tenant)
-        .bind(events.at)
-        .bind(events.kind)
-        .bind(events.code)
-        .bind(events.leaf)
-        .bind(events.detail)
-        .bind(events.detail_key)
+        .bind_told(events.told)
         .bind(outbox.id)
         .bind(outbox.job)
         .bind(outbox.routing_key)

@@ -33,6 +33,7 @@ pub mod moves;
 pub mod person;
 pub mod reissue;
 pub mod seal;
+mod sealed;
 
 pub use claim::{Leased, claim};
 pub use dispatch::{DispatchedJob, dispatched_now};
@@ -40,7 +41,8 @@ pub use mark::mark_sending_now;
 pub use moves::{ambiguous, park, undeliverable};
 pub use person::{CancelAnswer, RecallAnswer, cancel, hold, recall, retry_by_person};
 pub use reissue::{Reissue, ReissueAnswer, recomposed, reissue, reissued};
-pub use seal::{NewLink, Next, SealedJob, SealedMail, seal_now};
+pub use seal::seal_now;
+pub use sealed::{NewLink, Next, SealedJob, SealedMail};
 
 /// What has to be done next for a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

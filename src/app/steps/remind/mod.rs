@@ -91,11 +91,13 @@ impl Remind {
         let office = &self.office;
         let now = office.clock.now();
         let mut tx = office.db.read().await?;
-        let due = reminders::due(&mut tx, now, AT_ONCE).await?;
+        let mut due = reminders::due(&mut tx, now, AT_ONCE).await?;
         drop(tx);
         if due.is_empty() {
             return Ok(0);
         }
+        // Deliveries are locked in the order of their ids, as everywhere.
+        due.sort_unstable_by_key(|one| one.job.id);
         let again = now.checked_add_signed(AGAIN).unwrap_or(now);
         let mut late = 0_usize;
         let mut tx = office.db.begin().await?;
@@ -114,7 +116,7 @@ impl Remind {
                 Look::TooLate => {
                     let settled = too_late(office, one, now)?;
                     late = late.saturating_add(usize::from(
-                        reminders::settle(&mut tx, office.epoch, settled).await?,
+                        reminders::end_told(&mut tx, one, settled).await?,
                     ));
                 }
             }

@@ -2,6 +2,7 @@
 //! `KAKITOME_TEST_POSTGRES` names a server (`tests/run` always does), and says
 //! so where it does not.
 
+mod destroyed;
 mod files;
 mod rotate;
 
@@ -130,10 +131,6 @@ on_both! {
     many_may_open_a_new_store_at_once
     a_key_is_made_once_whoever_asks_at_the_same_time
     keys_outlive_the_process_and_never_meet
-    a_destroyed_key_stays_destroyed
-    a_key_that_never_was_can_be_destroyed_too
-    another_ring_stops_serving_within_a_minute
-    a_crash_between_the_steps_is_made_good
     a_key_for_reading_is_never_made
     rows_cannot_be_exchanged
     another_master_key_is_refused
@@ -193,78 +190,6 @@ async fn keys_outlive_the_process_and_never_meet(office: Office) {
         assert!(!first[..at].contains(key), "key {at} equals an earlier one");
     }
     assert_eq!(read(&office.ring().await).await, first, "the same keys after a restart");
-}
-
-async fn a_destroyed_key_stays_destroyed(office: Office) {
-    let (acme, ring, second) = (tenant("acme"), office.ring().await, office.ring().await);
-    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
-    let gone = ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
-    assert_eq!(gone.at, office.clock.now(), "destroyed now");
-    office.wait(5);
-    let again = ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
-    assert_eq!(again, gone, "twice is once");
-    for ring in [&ring, &second, &office.ring().await] {
-        let made = ring.day_key(&acme, Service::Mail, TODAY).await;
-        assert!(matches!(made, Err(KeyError::Destroyed)), "never made again");
-        let read = ring.existing_day_key(&acme, Service::Mail, TODAY).await;
-        assert!(matches!(read, Err(KeyError::Destroyed)), "nor read");
-    }
-    assert!(second.day_key(&acme, Service::Postal, TODAY).await.is_ok(), "its neighbour lives");
-
-    ring.mail_key(9).await.unwrap();
-    ring.destroy_mail_hour(9).await.unwrap();
-    assert!(matches!(ring.mail_key(9).await, Err(KeyError::Destroyed)), "mail keys too");
-    ring.access_key(&acme, 5).await.unwrap();
-    ring.destroy_access_month(&acme, 5).await.unwrap();
-    assert!(matches!(ring.access_key(&acme, 5).await, Err(KeyError::Destroyed)), "access keys");
-    ring.evidence_key(&acme, 2019).await.unwrap();
-    ring.destroy_evidence_year(&acme, 2019).await.unwrap();
-    assert!(matches!(ring.evidence_key(&acme, 2019).await, Err(KeyError::Destroyed)), "evidence");
-}
-
-async fn a_key_that_never_was_can_be_destroyed_too(office: Office) {
-    let (acme, ring) = (tenant("acme"), office.ring().await);
-    ring.destroy_day(&acme, Service::Mail, TODAY - 1).await.unwrap();
-    let made = ring.day_key(&acme, Service::Mail, TODAY - 1).await;
-    assert!(matches!(made, Err(KeyError::Destroyed)), "and is not made afterwards");
-}
-
-async fn another_ring_stops_serving_within_a_minute(office: Office) {
-    let (acme, ring, second) = (tenant("acme"), office.ring().await, office.ring().await);
-    second.day_key(&acme, Service::Mail, TODAY).await.unwrap();
-    second.day_key(&acme, Service::Mail, TODAY + 30).await.unwrap();
-    ring.destroy_day(&acme, Service::Mail, TODAY).await.unwrap();
-    office.wait(61);
-    let served = second.day_key(&acme, Service::Mail, TODAY).await;
-    assert!(matches!(served, Err(KeyError::Destroyed)), "a past day is looked at again");
-    second.day_key(&acme, Service::Mail, TODAY + 30).await.unwrap();
-    second.close().await;
-    office.wait(59);
-    let served = second.day_key(&acme, Service::Mail, TODAY + 30).await;
-    assert!(served.is_ok(), "for a minute a key is served from memory alone");
-    office.wait(2);
-    let later = second.day_key(&acme, Service::Mail, TODAY + 30).await;
-    assert!(matches!(later, Err(KeyError::Store(_))), "and no longer");
-}
-
-async fn a_crash_between_the_steps_is_made_good(office: Office) {
-    let (acme, ring) = (tenant("acme"), office.ring().await);
-    ring.day_key(&acme, Service::Mail, TODAY).await.unwrap();
-    // The process dies after the first step.
-    ring.0.db.condemn(&[day("acme", TODAY)], 1).await.unwrap();
-    ring.close().await;
-    let ring = office.ring().await;
-    let served = ring.day_key(&acme, Service::Mail, TODAY).await;
-    assert!(matches!(served, Err(KeyError::Destroyed)), "condemned keys are not served");
-    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
-    assert_eq!(left, [(acme.clone(), Service::Mail, TODAY)], "but not called destroyed either");
-    // ... and again, after the second.
-    ring.0.db.settle().await.unwrap();
-    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
-    assert_eq!(left.len(), 1, "still on the list");
-    ring.destroy_days(&left).await.unwrap();
-    let left = ring.undestroyed_days_before(TODAY + 1, 10).await.unwrap();
-    assert!(left.is_empty(), "now it is destroyed");
 }
 
 async fn a_key_for_reading_is_never_made(office: Office) {
