@@ -16,7 +16,6 @@ use kakitome::{
     entropy::Entropy,
     render::{AddressPage, Order, RenderError, Rendered},
 };
-use zeroize::Zeroizing;
 
 /// What the prototypes were measured with.
 const FIXED_BYTES: usize = 65_000;
@@ -41,7 +40,7 @@ impl Press for Fixed {
 
     fn adopt(
         &self,
-        _: Zeroizing<Vec<u8>>,
+        _: kakitome::domain::plain::Plain,
         _: PdfFacts,
         _: Option<&AddressPage>,
     ) -> Result<Rendered, RenderError> {
@@ -65,6 +64,8 @@ pub(crate) async fn run(config: &str, press: &str) {
     let office = build::open(config, parts).await.unwrap();
     let carriers = run::carriers(&office).unwrap();
     let catcher = Catcher::new(CatcherSettings::default(), clock);
-    let _running = run::start(office, carriers, Box::new(catcher.carrier())).await.unwrap();
+    let _running = run::start(office, carriers, Box::new(catcher.carrier()), run::Doors::default())
+        .await
+        .unwrap();
     std::future::pending::<()>().await;
 }

@@ -65,6 +65,37 @@ pub struct Addresses {
     pub operations: Option<std::net::SocketAddr>,
 }
 
+/// Listeners that are open already; what is not among them is opened as it is
+/// configured.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// See [`Addresses::gateway`].
+    pub gateway: Option<TcpListener>,
+    /// See [`Addresses::api`].
+    pub api: Option<TcpListener>,
+    /// See [`Addresses::operations`].
+    pub operations: Option<TcpListener>,
+}
+
+impl Doors {
+    /// Opens what the office's roles need.
+    async fn open(mut self, office: &Office) -> anyhow::Result<Self> {
+        let at = &office.config.listen;
+        let has = |role| office.roles.contains(&role);
+        for (door, needed, at, key) in [
+            (&mut self.api, has(Role::Intake), at.api, "listen.api"),
+            (&mut self.gateway, has(Role::Gateway), at.gateway, "listen.gateway"),
+            (&mut self.operations, true, at.operations, "listen.operations"),
+        ] {
+            if needed && door.is_none() {
+                let opened = TcpListener::bind(at).await;
+                *door = Some(opened.with_context(|| format!("cannot listen on {at} (`{key}`)"))?);
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// The carriers of one process: one per connection.
 pub type Carriers = Vec<Box<dyn Carrier>>;
 
@@ -123,12 +154,14 @@ fn press_threads(office: &Office) -> u64 {
 }
 
 /// Starts the loops and listeners of the office's roles. `test_carrier` takes
-/// the mails of tenants in test mode.
+/// the mails of tenants in test mode. Nothing runs before every door is open.
 pub async fn start(
     office: Arc<Office>,
     carriers: Carriers,
     test_carrier: Box<dyn Carrier>,
+    doors: Doors,
 ) -> anyhow::Result<Running> {
+    let doors = doors.open(&office).await?;
     let loops = Loops::new();
     let has = |role| office.roles.contains(&role);
     let heartbeat_db = build::database(&office.config, Some(1)).await?;
@@ -161,30 +194,27 @@ pub async fn start(
         }
     }
     let desk = Arc::new(OfficeDesk::new(Arc::clone(&office)));
-    if has(Role::Intake) {
+    if let Some(door) = doors.api {
         if let Some(settings) = &broker {
             consume(&office, &desk, settings, &loops);
         }
         let router = web::api(&office, Arc::clone(&desk))?;
-        let at = office.config.listen.api;
-        let serving = outside.clone().with_uploads();
-        addresses.api = Some(listen(&loops, at, router, serving, "listen.api").await?);
+        addresses.api = Some(serve(&loops, door, router, outside.clone().with_uploads())?);
     }
-    if has(Role::Gateway) {
+    if let Some(door) = doors.gateway {
         let gateway = web::gateway(&office)?;
         for service in web::gateway_services(&gateway) {
             loops.run(service);
         }
         let router = gateway::router(gateway.clone());
         pages = Some(gateway);
-        let at = office.config.listen.gateway;
-        addresses.gateway = Some(listen(&loops, at, router, outside, "listen.gateway").await?);
+        addresses.gateway = Some(serve(&loops, door, router, outside)?);
     }
-    let checks = web::readiness(&office);
-    let router = operations::router(Arc::clone(&office.metrics), checks);
-    let at = office.config.listen.operations;
-    let inside = Serving::default();
-    addresses.operations = Some(listen(&loops, at, router, inside, "listen.operations").await?);
+    if let Some(door) = doors.operations {
+        let checks = web::readiness(&office);
+        let router = operations::router(Arc::clone(&office.metrics), checks);
+        addresses.operations = Some(serve(&loops, door, router, Serving::default())?);
+    }
     Ok(Running { office, loops, addresses, pages })
 }
 
@@ -200,15 +230,12 @@ fn consume(office: &Arc<Office>, desk: &OfficeDesk, settings: &BrokerSettings, l
     loops.run(Box::new(intake));
 }
 
-async fn listen(
+fn serve(
     loops: &Loops,
-    at: std::net::SocketAddr,
+    listener: TcpListener,
     router: Router,
     serving: Serving,
-    key: &str,
 ) -> anyhow::Result<std::net::SocketAddr> {
-    let listener =
-        TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at} (`{key}`)"))?;
     let address = listener.local_addr()?;
     loops.spawn(http::serve(listener, router, serving, loops.clone(), loops.closing()));
     Ok(address)

@@ -73,14 +73,16 @@ impl Serve {
                 self.config.config.display()
             )]));
         }
-        drop(db);
+        db.close().await;
         let clock = Arc::new(WallClock);
         let mut parts = Parts::new(clock.clone(), Entropy::from_os()?);
         parts.roles = roles;
         let office = build::open(config, parts).await?;
         let carriers = run::carriers(&office)?;
         let catcher = Catcher::new(CatcherSettings::default(), clock);
-        let running = run::start(office, carriers, Box::new(catcher.carrier())).await?;
+        let running =
+            run::start(office, carriers, Box::new(catcher.carrier()), run::Doors::default())
+                .await?;
         let at = running.addresses;
         tracing::info!(
             gateway = ?at.gateway, api = ?at.api, operations = ?at.operations,

@@ -332,7 +332,9 @@ impl SqliteDb {
         };
         let act = "open the database";
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        let maker = if in_memory { None } else { Some(make_file(&connect).await.doing(act)?) };
         let writer = pool().max_connections(1).connect_with(connect.clone()).await.doing(act)?;
+        drop(maker);
         let reader = if in_memory {
             writer.clone()
         } else {
@@ -342,6 +344,13 @@ impl SqliteDb {
         };
         Ok(Self { writer, reader, fuse: Fuses::default() })
     }
+}
+
+/// Makes the file, if it is new. That flushes the disk several times, and a
+/// disk under load takes longer for each than a pool would wait for all; what
+/// the pool opens while this connection is there flushes nothing.
+pub(in crate::store) fn make_file(options: &SqliteConnectOptions) -> Running<'_, SqliteConnection> {
+    Box::pin(SqliteConnection::connect_with(options))
 }
 
 /// Whether a connection of the pool can begin a transaction. When the disk is

@@ -98,6 +98,11 @@ class Office:
                 said[found.group(1)] = found.group(2)
             if "Ctrl-C" in line:
                 break
+        if len(said) < 2:
+            self.process.kill()
+            status = self.process.wait()
+            log = (self.folder / "log").read_text()
+            sys.exit(f"the demo did not open (ended with {status}):\n{log[-4000:]}")
         self.mails, self.pages = said["mails caught"], said["recipients' pages"]
         config = tomllib.loads((self.folder / "demo" / "kakitome.toml").read_text())
         self.api = f"http://{config['listen']['api']}"

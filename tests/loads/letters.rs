@@ -35,7 +35,9 @@ async fn letters_lie_in_the_partners_folder_once_each() {
     let office = build::open(place.config.clone(), parts).await.unwrap();
     let carriers = run::carriers(&office).unwrap();
     let catcher = Catcher::new(CatcherSettings::default(), clock.clone());
-    let running = run::start(office, carriers, Box::new(catcher.carrier())).await.unwrap();
+    let running = run::start(office, carriers, Box::new(catcher.carrier()), run::Doors::default())
+        .await
+        .unwrap();
     let place = tokio::task::spawn_blocking(move || {
         let count = LETTERS.to_string();
         let letters = ["--count", &count, "--keys", "letter", "--example", "post-invoice"];

@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -15,11 +16,13 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use super::{
+    Chain,
     build::{self, Parts},
     catcher::{Catcher, CatcherSettings},
     desk::OfficeDesk,
     http, post,
-    run::{self, Running},
+    run::{self, Doors, Running},
+    worker::wait,
 };
 use crate::{
     clock::SharedClock,
@@ -47,6 +50,9 @@ const SAMPLES: [(&str, &str); 2] = [
     ("email", include_str!("../../../docs/examples/email-invoice.json")),
     ("post", include_str!("../../../docs/examples/post-invoice.json")),
 ];
+
+/// How long the samples are tried to be enqueued.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running demo.
 #[derive(Debug)]
@@ -83,18 +89,24 @@ pub async fn open(
     let gateway = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}; name another address with --listen")
     })?;
-    let page = gateway.local_addr()?;
-    // The office binds it again in a moment; nobody else was told.
-    drop(gateway);
+    // The office is given its doors open: a port that is let go may be
+    // somebody else's a moment later.
+    let doors = Doors {
+        gateway: Some(gateway),
+        api: Some(TcpListener::bind(any).await?),
+        operations: Some(TcpListener::bind(any).await?),
+    };
     let config_file = dir.join("kakitome.toml");
-    let config = configure(dir, page, relay, &entropy).await?;
+    let config = configure(dir, &doors, relay, &entropy)?;
     let text = toml::to_string(&config)?;
     std::fs::write(&config_file, &text)?;
     let config = Config::parse(&text).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the demo's own configuration is wrong: {}", lines.join("; "))
     })?;
-    build::database(&config, None).await?.migrate().await?;
+    let db = build::database(&config, None).await?;
+    db.migrate().await?;
+    db.close().await;
     let mut parts = Parts::new(Arc::clone(&clock), entropy);
     if by_hand {
         // The database's clock knows nothing of one that is moved by hand.
@@ -104,7 +116,7 @@ pub async fn open(
     let carriers = run::carriers(&office)?;
     let desk = OfficeDesk::new(Arc::clone(&office));
     let simulator = post::simulator(&office, &dir.join("post"))?;
-    let running = run::start(office, carriers, Box::new(catcher.carrier())).await?;
+    let running = run::start(office, carriers, Box::new(catcher.carrier()), doors).await?;
     running.loops.run(simulator);
     running.loops.spawn(catcher.clone().serve(smtp, tasks.clone(), running.loops.closed()));
     let mail = TcpListener::bind(any).await?;
@@ -121,9 +133,9 @@ pub async fn open(
     Ok(Demo { running, catcher, mail_page, dir: dir.to_owned(), config_file, desk, tasks })
 }
 
-async fn configure(
+fn configure(
     dir: &Path,
-    page: SocketAddr,
+    doors: &Doors,
     relay: SocketAddr,
     entropy: &Entropy,
 ) -> anyhow::Result<Config> {
@@ -141,13 +153,17 @@ async fn configure(
         write_secret(&token, secret.as_bytes())?;
     }
     let mut config = Config::default();
-    config.office.public_url = format!("http://{page}");
-    config.office.state_dir = dir.join("state");
-    config.listen.gateway = page;
-    for listen in [&mut config.listen.api, &mut config.listen.operations] {
-        let free = TcpListener::bind(SocketAddr::new(page.ip(), 0)).await?;
-        *listen = free.local_addr()?;
+    for (door, at) in [
+        (&doors.gateway, &mut config.listen.gateway),
+        (&doors.api, &mut config.listen.api),
+        (&doors.operations, &mut config.listen.operations),
+    ] {
+        if let Some(door) = door {
+            *at = door.local_addr()?;
+        }
     }
+    config.office.public_url = format!("http://{}", config.listen.gateway);
+    config.office.state_dir = dir.join("state");
     config.database.url = format!("sqlite:{}", dir.join("office.db").display());
     config.keys.url = format!("sqlite:{}", keys.join("keys.db").display());
     config.keys.master = SecretSource::path(master);
@@ -159,7 +175,7 @@ async fn configure(
     config.mail.from = "noreply@kakitome.example".into();
     config.mail.bounce_domain = "bounce.kakitome.example".into();
     config.work.render_threads = 1;
-    config.retention.every = Span(std::time::Duration::from_secs(1));
+    config.retention.every = Span(Duration::from_secs(1));
     config.post = Some(Post {
         drop_dir: dir.join("post"),
         sender_lines: vec![
@@ -192,26 +208,42 @@ fn write_secret(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Demo {
-    /// Enqueues the samples under keys of their own; answers channel and id.
-    pub async fn enqueue_samples(&self, round: &str) -> anyhow::Result<Vec<(&'static str, JobId)>> {
-        let tenant = TenantId::parse(TENANT)?;
-        let mut batch = Vec::new();
-        for (channel, text) in SAMPLES {
-            let mut job: serde_json::Value = serde_json::from_str(text)?;
-            if let Some(fields) = job.as_object_mut() {
-                fields.insert("key".into(), format!("sample-{channel}-{round}").into());
-                fields.insert("tenant".into(), TENANT.into());
-            }
-            batch.push(Incoming {
-                tenant: Ok(tenant.clone()),
-                body: serde_json::to_vec(&job)?,
-                sealed: false,
-                flaw: None,
-                trace: None,
-            });
+/// The samples as an application would send them.
+fn samples(round: &str) -> anyhow::Result<Vec<Incoming>> {
+    let tenant = TenantId::parse(TENANT)?;
+    let mut batch = Vec::new();
+    for (channel, text) in SAMPLES {
+        let mut job: serde_json::Value = serde_json::from_str(text)?;
+        if let Some(fields) = job.as_object_mut() {
+            fields.insert("key".into(), format!("sample-{channel}-{round}").into());
+            fields.insert("tenant".into(), TENANT.into());
         }
-        let verdicts = self.desk.take(batch).await?;
+        batch.push(Incoming {
+            tenant: Ok(tenant.clone()),
+            body: serde_json::to_vec(&job)?,
+            sealed: false,
+            flaw: None,
+            trace: None,
+        });
+    }
+    Ok(batch)
+}
+
+impl Demo {
+    /// Enqueues the samples under keys of their own; answers channel and id. What
+    /// fails is tried again for a minute: the keys make that safe, and a disk may
+    /// be busy with what was built just before.
+    pub async fn enqueue_samples(&self, round: &str) -> anyhow::Result<Vec<(&'static str, JobId)>> {
+        let started = Instant::now();
+        let verdicts = loop {
+            match self.desk.take(samples(round)?).await {
+                Err(error) if started.elapsed() < PATIENCE => {
+                    tracing::warn!("the samples are tried again: {}", Chain(error.as_ref()));
+                    wait(Duration::from_secs(1)).await;
+                }
+                taken => break taken?,
+            }
+        };
         let mut jobs = Vec::new();
         for ((channel, _), verdict) in SAMPLES.into_iter().zip(verdicts) {
             match verdict {

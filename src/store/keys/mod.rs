@@ -157,6 +157,17 @@ const POSTGRES_SCHEMA: &str = include_str!("../../../migrations/keys/postgres/00
 /// How long a wrapped key of 32 bytes is.
 const WRAPPED_KEY: usize = 32 + crate::crypto::wrap::OVERHEAD;
 
+/// A rollback without a transaction is no news.
+const MUTE: &str = "
+    -- mute
+    SET client_min_messages = 'error'
+";
+/// Outside of a transaction it does nothing.
+const ROLLBACK: &str = "
+    -- rollback
+    ROLLBACK
+";
+
 impl KeyDb {
     /// Opens the key store at `url` and brings its schema up to date.
     pub(super) async fn open(url: &str) -> Result<Self, sqlx::Error> {
@@ -165,6 +176,18 @@ impl KeyDb {
             let pool = PgPoolOptions::new()
                 .max_connections(4)
                 .acquire_timeout(Duration::from_secs(10))
+                // Whoever gives up waiting for a transaction to begin leaves a
+                // connection inside one, and `sqlx` does not know. Keys are asked
+                // for seldom: each connection is cleaned when it comes back.
+                .after_connect(|conn, _| {
+                    Box::pin(async move { sqlx::query(MUTE).execute(conn).await.map(drop) })
+                })
+                .after_release(|conn, _| {
+                    Box::pin(async move {
+                        sqlx::query(ROLLBACK).execute(conn).await?;
+                        Ok(true)
+                    })
+                })
                 .connect_with(options)
                 .await?;
             migrator(POSTGRES_SCHEMA).run(&pool).await?;
@@ -183,7 +206,8 @@ impl KeyDb {
         let _turn = if url.contains(":memory:") {
             None
         } else {
-            Some(take_turn(options.get_filename()).await?)
+            let turn = take_turn(options.get_filename()).await?;
+            Some((turn, super::make_file(&options).await?))
         };
         // One connection: it is asked seldom, and a reader of our own must not
         // keep the log from being emptied.
