@@ -179,13 +179,7 @@ impl<'s> Uses<'s> {
         let states: Vec<_> =
             self.paths.iter().map(|(path, at)| (*path, *at, known(path))).collect();
         let undefined = states.iter().find(|(.., known)| *known == Some(false));
-        let mut open: Vec<_> = states.iter().filter(|(.., known)| known.is_none()).collect();
-        // A name that no field has is to blame before those that data may lack.
-        let names = schema.names();
-        let nobodys = |path: &str| !path.starts_with("loop.") && !names.contains(field(path));
-        if open.iter().any(|(path, ..)| nobodys(path)) {
-            open.retain(|(path, ..)| nobodys(path));
-        }
+        let open: Vec<_> = states.iter().filter(|(.., known)| known.is_none()).collect();
         match (undefined, &*open) {
             (Some((path, at, _)), _) | (None, [(path, at, _)]) => {
                 Some((undefined_path(path, schema), *at))
@@ -371,8 +365,12 @@ impl<'s> Uses<'s> {
 }
 
 /// Where a path begins: with its first name.
-fn begins(expression: &Expr<'_>) -> u32 {
+pub(super) fn begins(expression: &Expr<'_>) -> u32 {
     match expression {
+        Expr::Filter(filter) => {
+            filter.expr.as_ref().map_or_else(|| filter.span().start_offset, begins)
+        }
+        Expr::Slice(slice) => begins(&slice.expr),
         Expr::GetAttr(get) => begins(&get.expr),
         Expr::GetItem(get) => begins(&get.expr),
         other => other.span().start_offset,

@@ -11,9 +11,8 @@
 //! operations; [`finish`] puts in what `printpdf` lacks, above all the fonts, which are cut
 //! and compressed before any job comes ([`font`]).
 //!
-//! Refuses what would be printed wrong: data that do not fit their schema, sums
-//! that contradict their lines, characters without a glyph, CSS that is not
-//! understood, PDFs that are encrypted or act by themselves.
+//! Refuses what would be printed wrong: data that do not fit their schema, sums that contradict
+//! their lines, characters without a glyph, CSS that is not understood, PDFs that act.
 
 mod address;
 mod adopt;
@@ -26,6 +25,7 @@ mod css;
 mod dom;
 mod error;
 mod excerpt;
+mod fields;
 mod filters;
 mod finish;
 mod font;

@@ -29,7 +29,7 @@ use super::{
     blame, bundle,
     css::Sheet,
     error::{At, RenderError},
-    filters,
+    fields, filters,
     font::{FontSet, FontSource},
     guard,
     origin::Trace,
@@ -90,6 +90,7 @@ impl Template {
         let schema = Schema::compile(schema.as_bytes())?;
         let mut environment = environment()?;
         guarded(&source, &environment)?;
+        fields::check(&source, &schema)?;
         bundle::nothing_idle(bundle, used)?;
         let version = format!("{name}@{}", bundle::hash(bundle, used));
         // A template lives as long as the process, and there are a handful.

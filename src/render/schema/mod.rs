@@ -41,9 +41,9 @@ pub(super) enum Schema {
 /// A field of an object.
 #[derive(Debug)]
 pub(super) struct Field {
-    name: String,
+    pub(super) name: String,
     required: bool,
-    schema: Schema,
+    pub(super) schema: Schema,
 }
 
 /// What a text stands for.

@@ -161,7 +161,17 @@ fn the_smallest_template_is_one() {
 fn what_minijinja_may_say_by_example_it_may() {
     let rows = &blocks("## What a template sees\n")[0];
     let html = format!("<html><body><table><tbody>{rows}</tbody></table></body></html>");
-    RENDERER.try_out(&bundle(&html, SCHEMA, "{}")).unwrap();
+    let object = |fields: &str| {
+        format!(
+            r#"{{"type": "object", "additionalProperties": false, "properties": {{{fields}}}}}"#
+        )
+    };
+    let text = r#""name": {"type": "string"}"#;
+    let line = object(&format!(r#"{text}, "late": {{"type": "boolean"}}"#));
+    let lines = format!(r#""lines": {{"type": "array", "items": {line}}}"#);
+    let recipient = format!(r#""recipient": {}"#, object(text));
+    let schema = object(&format!(r#"{lines}, {recipient}, "brief": {{"type": "boolean"}}"#));
+    RENDERER.try_out(&bundle(&html, &schema, "{}")).unwrap();
 }
 
 /// One example: `<style>`, then the body.

@@ -11,6 +11,7 @@ mod reading;
 mod told;
 mod documents;
 mod features;
+mod fields;
 mod manual;
 mod operator_templates;
 mod parts;

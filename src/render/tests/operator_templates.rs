@@ -50,7 +50,7 @@ fn are_checked_when_they_are_registered() {
             Some(2),
         ),
         ("<html><body>\n<p>x</body></html>", "", SCHEMA, "closes another", Some(2)),
-        ("<html><body>\n{{ d.nmae }}</body></html>", "", SCHEMA, "undefined", Some(2)),
+        ("<html><body>\n{{ d.nmae }}</body></html>", "", SCHEMA, "no field `nmae`", Some(2)),
         ("<html><body>\n{% if %}</body></html>", "", SCHEMA, "syntax", Some(2)),
         (good, "p {\n  colour: red;\n}", SCHEMA, "colour", Some(2)),
         (good, "", r#"{"type": "object", "properties": {}}"#, "additionalProperties", Some(1)),

@@ -222,7 +222,7 @@ fn what_is_wrong_in_a_part_is_shown_there() {
     assert!(trial.render(&data, Locale::Ja, "").is_ok(), "as it is, it is sound");
     assert!(trial.style().starts_with(".row { color: red }"), "{}", trial.style());
     for (part, css, says) in [
-        ("\n<p>{{ line.lable }}</p>", "", "row.html:2:7: undefined value `line.lable`; did you"),
+        ("\n<p>{{ line.lable }}</p>", "", "row.html:2:7: `line` has no field `lable` in data"),
         ("{{ line.label|dat }}", "", "row.html:1:15: unknown filter `dat`"),
         ("1\n{% if line.label %}", "", "row.html:2:1: `{% if %}` is never closed"),
         (
