@@ -45,6 +45,10 @@ fn element(tree: &Tree, number: NodeId, tag: Tag, ids: &HashSet<&str>) -> Result
         if !rows.any(|(row, _)| tree.rare(row, Rare::Carry).is_some()) {
             return Err("a sum so far stands in a row with `data-carry` of a `thead` or `tfoot`");
         }
+        let decimals = tree.rare(number, Rare::Decimals).map(str::parse::<u8>);
+        if decimals.is_some_and(|decimals| !matches!(decimals, Ok(0..=6))) {
+            return Err("`decimals` is a number from 0 to 6");
+        }
     }
     if tag == Tag::A {
         let href = tree.rare(number, Rare::Href).unwrap_or_default();

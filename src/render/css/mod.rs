@@ -39,7 +39,7 @@ pub(super) use selector::{Selector, Subject};
 
 use std::borrow::Cow;
 
-use super::error::RenderError;
+use super::{error::RenderError, near};
 
 /// Nodes of a document times rules of its stylesheet. Five thousand rows of eight
 /// cells may have a thousand rules.
@@ -92,12 +92,32 @@ impl Sheet {
         let mut faults = parse::sheet(css, &mut sheet);
         if faults.is_empty() {
             faults.extend(sheet.pages.check().err());
+            faults.extend(sheet.check_strings().err());
         }
         // Stable: of two rules with the same specificity the later one wins.
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
         sheet.index = index::Index::of(&sheet.rules);
         sheet.counts_children = sheet.rules.iter().any(|rule| rule.selector.counts_children());
         (sheet, faults)
+    }
+
+    /// Refuses a `string()` that nothing would ever fill.
+    fn check_strings(&self) -> Result<(), RenderError> {
+        let said = self.rules.iter().flat_map(|rule| rule.declarations.iter());
+        let set: Vec<&str> = said
+            .filter_map(|one| match one {
+                declaration::Declaration::StringSet(name) => Some(&**name),
+                _ => None,
+            })
+            .collect();
+        let Some(name) = self.pages.strings().find(|name| !set.contains(name)) else {
+            return Ok(());
+        };
+        let hint = near::expected(name, &set);
+        let name = near::quote(name);
+        Err(RenderError::style(format!(
+            "`string()` of @page asks for {name}, which no `string-set` names{hint}"
+        )))
     }
 
     /// The rules for an element, least specific first; `above` yields its ancestors,

@@ -15,3 +15,30 @@ pub(in crate::render) const PROPERTIES: &str = "
     right row-gap string-set table-layout text-align text-autospace text-decoration text-indent
     text-transform top vertical-align white-space widows width
 ";
+
+/// What a page on a screen would say, and what a sheet of paper says in its place.
+pub(in crate::render) const INSTEAD: [(&str, &str); 20] = [
+    ("border-image", "a picture is an `img`; `border` is a line"),
+    ("animation", STILL),
+    ("background-image", "a picture is an `img`, behind others by `position: absolute`"),
+    ("border-style", "it is a word of `border`: `0.5pt dashed #888`"),
+    ("box-shadow", NO_BLUR),
+    ("columns", GRID),
+    ("content", "there are no pseudo-elements: what is printed stands in the template"),
+    ("cursor", STILL),
+    ("filter", NO_BLUR),
+    ("float", "`display: flex` puts boxes side by side"),
+    ("font", "`font-family`, `font-size`, `font-weight` and `line-height` say it one by one"),
+    ("grid", GRID),
+    ("grid-template-columns", GRID),
+    ("opacity", NO_BLUR),
+    ("overflow", "nothing is cut off: a box grows with what is in it"),
+    ("page-break-after", "`break-after`"),
+    ("page-break-before", "`break-before`"),
+    ("page-break-inside", "`break-inside`"),
+    ("transition", STILL),
+    ("z-index", "what comes later in the template is painted over what comes before"),
+];
+const GRID: &str = "`display: flex`, or a `table`, puts boxes into columns";
+const NO_BLUR: &str = "colours are opaque: `border` and `background` set a box off";
+const STILL: &str = "paper does not move; leave it out";

@@ -3,7 +3,7 @@
 use cssparser::{Parser, Token};
 
 use super::{
-    margin_box::{MarginBox, margin_box, slot, unknown_slot},
+    margin_box::{Content, MarginBox, margin_box, slot, unknown_slot},
     parse::{Fail, Reader, each_declaration, fail, located, nested, place, skip_to_block},
     property::four,
     value::{Length, length, signed_length},
@@ -135,6 +135,15 @@ impl PageRules {
             ));
         }
         Ok(Paper { first, rest })
+    }
+
+    /// The names that `string()` asks for in the margins.
+    pub(super) fn strings(&self) -> impl Iterator<Item = &str> {
+        let content = self.0.iter().flat_map(|block| &block.boxes).flat_map(|one| &one.content);
+        content.filter_map(|content| match content {
+            Content::Named(name) => Some(name.as_str()),
+            Content::Text(_) | Content::Page | Content::Pages => None,
+        })
     }
 
     /// Whether every name gives a usable sheet.

@@ -106,12 +106,13 @@ pub(super) fn skip_to_block(
 
 /// Reads a whole stylesheet; gives what was not understood.
 pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
-    let (css, variables, faults) = Variables::collect(css);
+    let (variables, faults) = Variables::collect(css);
+    let shown = |fault: RenderError| fault.at(|at| in_characters(css, at));
     if !faults.is_empty() {
-        return faults;
+        return faults.into_iter().map(shown).collect();
     }
     let reader = Reader { variables, faults: RefCell::default() };
-    let mut input = Parser::new(&css);
+    let mut input = Parser::new(css);
     // Whether a part is not there, and with it what it says.
     let mut lost = false;
     while !reader.is_full() {
@@ -154,7 +155,7 @@ pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
     }
     let faults = reader.faults.into_inner().into_iter();
     let faults = faults.filter(|fault| !lost || !fault.to_string().contains(variables::UNKNOWN));
-    faults.map(|fault| fault.at(|at| in_characters(&css, at))).collect()
+    faults.map(shown).collect()
 }
 
 /// The place as an editor shows it: cssparser ends lines also at a form feed and at a lone
@@ -176,7 +177,7 @@ fn in_characters(css: &str, at: At) -> At {
 }
 
 /// Steps over an @-rule that is not known.
-fn skip_rule(input: &mut Parser<'_>) {
+pub(super) fn skip_rule(input: &mut Parser<'_>) {
     while let Ok(token) = input.next() {
         if matches!(token, Token::Semicolon | Token::CurlyBracketBlock) {
             return;
@@ -191,6 +192,7 @@ fn rule(
     rules: &mut Vec<Rule>,
 ) -> Located<()> {
     let mut selectors = Vec::new();
+    let start = input.position();
     loop {
         let at = place(input);
         match selector(input) {
@@ -209,9 +211,15 @@ fn rule(
             }
         }
     }
+    let root = variables::is_root(input.slice_from(start));
     let declarations: Arc<[Declaration]> = nested(input, |input| {
         let mut out = Vec::new();
         each_declaration(input, reader, |name, input| {
+            if root && name.starts_with("--") {
+                // Known from before; what it holds is judged where it is used.
+                while input.next().is_ok() {}
+                return Ok(());
+            }
             declaration(name, input, families, &mut out)
         })?;
         Ok(out.into())

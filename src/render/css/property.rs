@@ -6,7 +6,7 @@ use cssparser::{ParseError, Parser, Token};
 use super::{
     border::border,
     declaration::{Declaration, Declaration as D},
-    names::PROPERTIES,
+    names::{INSTEAD, PROPERTIES},
     parse::{Fail, fail, found},
     style::{Align, BOTTOM, Display, LEFT, Marker, Position, RIGHT, TOP, WhiteSpace},
     value::{Length, color, length, number, signed_length, signed_size, size, word},
@@ -52,9 +52,14 @@ pub(super) fn declaration(
 /// A property that is not understood, with the nearest that is.
 pub(super) fn unknown<T>(name: &str) -> Result<T, Fail> {
     if name.starts_with("--") {
-        return fail("unknown property; a custom property stands in `:root`, on a line of its own");
+        return fail(
+            "unknown property; a custom property stands in `:root`, which holds everywhere",
+        );
     }
-    let hint = near::meant(name, PROPERTIES.split_ascii_whitespace());
+    let hint = match INSTEAD.iter().find(|(known, _)| *known == name) {
+        Some((_, instead)) => format!("; {instead}"),
+        None => near::meant(name, PROPERTIES.split_ascii_whitespace()),
+    };
     fail(format!("unknown property{hint}"))
 }
 

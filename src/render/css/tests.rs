@@ -80,6 +80,9 @@ fn a_sheet_must_leave_room_for_text() {
     {
         assert!(refused(css).0.contains("left of the sheet"), "{css}");
     }
+    let unset = "p { string-set: title content() } @page { @top-left { content: string(titel) } }";
+    let said = refused(unset).0;
+    assert!(said.contains("asks for `titel`, which no `string-set` names; `title`"), "{said}");
     let differing = "@page { margin: 20mm } @page :first { margin: 20mm 30mm }";
     assert!(refused(differing).0.contains(":first"), "the first page is as wide as the others");
     let sheet =
@@ -140,4 +143,39 @@ fn lengths_inherit_as_points_and_em_follows_the_element() {
     assert!((right - 10.0).abs() < 0.01, "the root's size, not {right}");
     assert!((bottom - 28.346).abs() < 0.01, "10mm, not {bottom}");
     assert!((left - 9.0).abs() < 0.01, "12px, not {left}");
+}
+
+#[test]
+fn variables_stand_in_a_rule_for_the_root() {
+    use crate::render::dom::Tag;
+    let color = |css: &str| style_of(css, "<html><p>1</p></html>", Tag::P, |style| style.color);
+    for css in [
+        ":root { --x: #010203 } p { color: var(--x) }",
+        "p { color: var(--x) } :root{--x:#040506;--x: #010203}",
+        "/* :root { --x: red } */ :root { color: red; ; --y: #010203; --x: var(--y); }\np { color: var( --x ) }",
+        "@page { margin: 20mm } :root { --X: red; --x: #010203 } p { color: var(--x) }",
+        ":root { --x: #010203; --none: a(b;c) \"};\" } p { color: var(--x) }",
+        ":root { --x: #010203;\n/*\n--x: red;\n*/ } p { color: var(--x) }",
+    ] {
+        assert_eq!(color(css), [Rgb(1, 2, 3)], "{css}");
+    }
+    for (css, says, line) in [
+        (
+            "p { color: red }\np { --x: red }",
+            "`--x`: unknown property; a custom property stands in `:root`",
+            2,
+        ),
+        (":root, p { --x: red }", "a custom property stands in `:root`", 1),
+        (":root { --x: red }\np { color: var(--X) }", "did you mean `--x`?", 2),
+        (":root {\n --y: var(--x);\n --x: red }", "unknown custom property `--x`", 2),
+        (":root { --x: var(--x) }", "unknown custom property", 1),
+        (":root { --x }", "a colon is expected", 1),
+        (":root { --x: 1pt 2pt 3 }\np { width: var(--x) }", "more follows the value", 2),
+    ] {
+        let (said, at) = refused(css);
+        assert!(said.contains(says), "{css}: {said}");
+        assert_eq!(at, Some(line), "{css}: {said}");
+    }
+    let many: String = (0..1_001).map(|one| format!("--a{one}: 1pt;")).collect();
+    assert!(refused(&format!(":root {{ {many} }}")).0.contains("more than 1,000"), "bounded");
 }

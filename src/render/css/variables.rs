@@ -1,57 +1,91 @@
-//! The variables of a stylesheet, `--name: value;` and `var(--name)`.
+//! The variables of a stylesheet: `--name: value` in `:root`, and `var(--name)`.
 
-use super::parse::{Fail, fail, located};
-use crate::render::{
-    error::{At, RenderError},
-    near,
-};
+use cssparser::{Delimiter, ParseError, Parser, Token};
+
+use super::parse::{Fail, fail, located, place, skip_rule};
+use crate::render::{error::RenderError, near};
 
 /// The most bytes of a value after `var()`.
 const MAX_VALUE: usize = 4_096;
-/// What is said of a property that no line before defines.
+/// What is said of a property that nothing before defines.
 pub(super) const UNKNOWN: &str = "unknown custom property";
 /// The most custom properties.
 const MAX_VARIABLES: usize = 1_000;
+/// The most faults that are told.
+const MAX_FAULTS: usize = 20;
 
 /// The custom properties of `:root`.
 #[derive(Debug, Default)]
-pub(super) struct Variables(Vec<(String, String)>);
+pub(super) struct Variables {
+    /// Names and values, in the order of the stylesheet.
+    known: Vec<(String, String)>,
+    faults: Vec<RenderError>,
+}
 
 impl Variables {
-    /// Takes `--name: value;` out of a stylesheet, one a line; all else keeps its
-    /// place. What is wrong with them comes last.
-    pub(super) fn collect(css: &str) -> (String, Self, Vec<RenderError>) {
+    /// Reads them before all else: they hold everywhere. Gives what is wrong with
+    /// them; what is wrong with the rest is not said here.
+    pub(super) fn collect(css: &str) -> (Self, Vec<RenderError>) {
         let mut variables = Self::default();
-        let mut faults = Vec::new();
-        let mut out = String::with_capacity(css.len());
-        for (line, text) in (1..).zip(css.lines()) {
-            let property = text.trim().strip_prefix("--").and_then(|rest| rest.split_once(':'));
-            if let Some((name, value)) = property {
-                let at = At { line, column: 1 };
-                match variables.value(value) {
-                    Ok(value) => variables.0.push((name.trim().to_owned(), value)),
-                    Err(fail) => faults.push(located(fail, at)),
+        let mut input = Parser::new(css);
+        loop {
+            input.skip_whitespace();
+            let start = input.position();
+            match input.next() {
+                Err(_) => break,
+                Ok(Token::AtKeyword(_)) => {
+                    skip_rule(&mut input);
+                    continue;
                 }
-                if variables.0.len() > MAX_VARIABLES || faults.len() >= 20 {
-                    let many = located(Fail::of("more than 1,000 custom properties"), at);
-                    faults.extend((faults.len() < 20).then_some(many));
+                Ok(Token::CurlyBracketBlock) => continue,
+                Ok(_) => {}
+            }
+            while let Ok(token) = input.next() {
+                if matches!(token, Token::CurlyBracketBlock) {
+                    if is_root(input.slice_from(start)) {
+                        let _: Result<(), ParseError<()>> = input.parse_nested_block(|input| {
+                            variables.block(input);
+                            Ok(())
+                        });
+                    }
                     break;
                 }
-            } else {
-                out.push_str(text);
             }
-            out.push('\n');
         }
-        if !css.ends_with('\n') {
-            out.pop();
-        }
-        (out, variables, faults)
+        let faults = std::mem::take(&mut variables.faults);
+        (variables, faults)
     }
 
-    fn value(&self, written: &str) -> Result<String, Fail> {
-        let ended = written.trim().strip_suffix(';');
-        let what = "a custom property ends its line with a semicolon";
-        self.put_in(ended.ok_or(Fail::of(what))?)
+    fn block(&mut self, input: &mut Parser<'_>) {
+        while self.faults.len() < MAX_FAULTS {
+            input.skip_whitespace();
+            let at = place(input);
+            let name = match input.next() {
+                Err(_) => return,
+                Ok(Token::Semicolon) => continue,
+                Ok(Token::Ident(name)) => name.strip_prefix("--").map(str::to_owned),
+                Ok(_) => None,
+            };
+            let name = name.filter(|_| input.expect_colon().is_ok());
+            let start = input.position();
+            let mut value = "";
+            let _: Result<(), ParseError<()>> =
+                input.parse_until_after(Delimiter::Semicolon, |input| {
+                    while input.next().is_ok() {}
+                    value = input.slice_from(start);
+                    Ok(())
+                });
+            let Some(name) = name else { continue };
+            match self.put_in(value.trim()) {
+                Ok(_) if self.known.len() >= MAX_VARIABLES => {
+                    let many = Fail::of("more than 1,000 custom properties");
+                    self.faults.push(located(many, at));
+                    return;
+                }
+                Ok(value) => self.known.push((name, value)),
+                Err(fail) => self.faults.push(located(fail, at)),
+            }
+        }
     }
 
     /// Puts values where `var()` asks for them. A value may use those before it,
@@ -59,10 +93,15 @@ impl Variables {
     pub(super) fn put_in(&self, text: &str) -> Result<String, Fail> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once("var(--") {
+        while let Some((before, after)) = rest.split_once("var(") {
+            out.push_str(before);
+            let Some(after) = after.trim_start().strip_prefix("--") else {
+                out.push_str("var(");
+                rest = after;
+                continue;
+            };
             let (name, after) =
                 after.split_once(')').ok_or(Fail::of("unknown custom property: no `)` follows"))?;
-            out.push_str(before);
             out.push_str(self.named(name.trim())?);
             if out.len() > MAX_VALUE {
                 return fail("the value is too long");
@@ -74,19 +113,24 @@ impl Variables {
     }
 
     fn named(&self, name: &str) -> Result<&str, Fail> {
-        if let Some((_, value)) = self.0.iter().rev().find(|(known, _)| known == name) {
+        if let Some((_, value)) = self.known.iter().rev().find(|(known, _)| known == name) {
             return Ok(value);
         }
         if name.contains(',') {
             return fail("`var()` takes a custom property alone: there are no fallbacks");
         }
-        let known = self.0.iter().map(|(known, _)| known.as_str());
+        let known = self.known.iter().map(|(known, _)| known.as_str());
         fail(match near::nearest(name, known) {
             Some(near) => format!("{UNKNOWN} `--{name}`; did you mean `--{near}`?"),
             None => format!(
-                "{UNKNOWN} {}; each stands on a line of its own, before its use",
+                "{UNKNOWN} {}; it stands in `:root`, before its use in another",
                 near::quote(&format!("--{name}"))
             ),
         })
     }
+}
+
+/// Whether the head of a rule, with its bracket, is that of the root alone.
+pub(super) fn is_root(head: &str) -> bool {
+    head.strip_suffix('{').is_some_and(|head| head.trim() == ":root")
 }

@@ -5,9 +5,10 @@ use super::*;
 use crate::render::{Trial, css, css::Sheet, template::Template};
 
 pub(super) const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
-  "properties": {"name": {"type": "string"}, "note": {"type": "string"},
+  "properties": {"name": {"type": "string"}, "note": {"type": "string"}, "more": {"type": "string"},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": false,
-      "properties": {"label": {"type": "string"}, "count": {"type": "integer"}}}}}}"#;
+      "properties": {"label": {"type": "string"}, "count": {"type": "integer"},
+        "more": {"type": "string"}}}}}}"#;
 /// What must not be in any message.
 const CANARY: &str = "canary 4711";
 
@@ -92,6 +93,11 @@ fn wrong_html_is_shown_where_the_template_says_it() {
             "a sum so far stands in a row",
         ),
         (
+            "<table><thead><tr data-carry=\"x\"><td><kakitome-carry decimals=\"two\"></kakitome-carry></td></tr></thead></table>"
+                .to_owned(),
+            "`kakitome-carry`: `decimals` is a number from 0 to 6",
+        ),
+        (
             "<kakitome-qr value=\"{{ d.note }}\"></kakitome-qr>".replace("d.note", "d.note or ''"),
             "template.html:3:1: `kakitome-qr`: `value` holds 1 to 600 bytes; leave the element out",
         ),
@@ -148,7 +154,7 @@ fn an_error_of_minijinja_names_what_it_is_about() {
     for (inner, says) in [
         (
             "<p>{{ d.nmae }}</p>",
-            "template.html:3:7: undefined value `d.nmae`; did you mean `name`?",
+            "template.html:3:7: `d` has no field `nmae` in data.schema.json; did you mean `name`?",
         ),
         (
             "<p>{{ d.name }} {{ d.note }}</p>",
@@ -156,21 +162,21 @@ fn an_error_of_minijinja_names_what_it_is_about() {
         ),
         (
             "{% for line in d.lines %}\n<p>{{ line.lable }}</p>{% endfor %}",
-            "template.html:4:7: undefined value `line.lable`; did you mean `label`?",
+            "template.html:4:7: `line` has no field `lable` in data.schema.json; did you mean `label`?",
         ),
         (
-            "{% for line in d.lines %}\n<p>{{ line.lable }}{{ line.coutn }}</p>{% endfor %}",
-            "template.html:4:7: undefined value: one of `line.lable`, `line.coutn`",
+            "{% for line in d.lines %}\n<p>{{ line.label }}{{ line.more }}</p>{% endfor %}",
+            "template.html:4:7: undefined value: one of `line.label`, `line.more`",
         ),
         (
             "{% for line in d.lines %}\n<p>{{ loop.index }}{{ line.count }}{{ line.label }}{{ line.coutn }}</p>{% endfor %}",
-            "template.html:4:55: undefined value `line.coutn`; did you mean `count`?",
+            "template.html:4:55: `line` has no field `coutn` in data.schema.json; did you mean `count`?",
         ),
         (
             "<p>電話 {{ d.company.phone }}</p>",
-            "template.html:3:10: undefined value `d.company.phone`",
+            "template.html:3:10: `d` has no field `company` in data.schema.json",
         ),
-        ("<p>{{ d.note or d.other }}</p>", "undefined value `d.other`"),
+        ("<p>{{ d.note or d.more }}</p>", "undefined value `d.more`"),
         ("<p>{{ locael }}</p>", "undefined value `locael`; did you mean `locale`?"),
         ("<p>{{ d.note|date }}</p>", "template.html:3:7: undefined value `d.note`"),
         ("<p>{{ d.name|yen }}</p>", "template.html:3:14: `yen` takes whole yen, not another text"),
@@ -291,6 +297,7 @@ fn a_word_of_a_stylesheet_is_quoted_with_what_is_known() {
         ),
         ("p { color: rde }", "not `rde`"),
         ("p { margin: 3 }", "a length has a unit, and `3` has none: pt, mm"),
+        ("p { float: left }", "unknown property; `display: flex` puts boxes side by side"),
         ("p { --x: red }", "`--x`: unknown property; a custom property stands in `:root`"),
         ("p:hover { color: red }", "unknown pseudo-class `:hover`; `:first-child`"),
         ("p:not(.a) { color: red }", "unknown pseudo-class `:not()`"),
