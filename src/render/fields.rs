@@ -3,10 +3,16 @@
 //! What is printed must be there, and minijinja says so. But what is only tested, gone
 //! through or summed up may be missing, and of a misspelt `{% if d.discont %}` nothing
 //! would ever be seen. So every way into the data is held against the schema, through
-//! loops and names, and so are the words that a field is compared with. Where it is not
-//! certain what a name stands for, nothing is said.
+//! loops and names, and so are the words that a field is compared with; for what the rules
+//! of a kind compute there is a schema of ours. Where it is not certain what a name stands
+//! for, nothing is said.
 //!
 //! A part that several templates share may ask for what only some of them have.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "statements and expressions of minijinja, of which the guard lets only some through"
+)]
 
 use std::collections::HashMap;
 
@@ -26,21 +32,26 @@ use super::{
     template,
 };
 
-/// Refuses what asks for fields that there are not.
-pub(super) fn check(source: &Whole, schema: &Schema) -> Result<(), RenderError> {
+/// The shape of what the rules of a kind compute, `t` of a template.
+pub(super) const COMPUTED: &str = include_str!("computed.schema.json");
+
+/// Refuses what asks for fields that there are not; `ruled` says that the template's kind
+/// has rules.
+pub(super) fn check(source: &Whole, schema: &Schema, ruled: bool) -> Result<(), RenderError> {
+    let computed = ruled.then(|| Schema::compile(COMPUTED.as_bytes())).transpose()?;
     let parsed = parse(&source.text, "template.html", template::syntax()?);
     let parsed = parsed.map_err(|error| source.relocate(template::failed(&error)))?;
     let mut walk = Walk {
-        text: &source.text,
-        names: HashMap::from([("d", vec![Some(schema)])]),
+        source,
+        data: schema,
+        names: HashMap::from([("d", vec![Some(schema)]), ("t", vec![computed.as_ref()])]),
         bound: Vec::new(),
         set: HashMap::new(),
-        faults: Vec::new(),
+        fault: None,
     };
     walk.count(std::slice::from_ref(&parsed));
     walk.one(&parsed);
-    let own = |(offset, _): &(usize, String)| !source.place(*offset).0.starts_with(FROM_SHARED);
-    match walk.faults.into_iter().find(own) {
+    match walk.fault {
         Some((offset, what)) => {
             let at = Some(At::offset(&source.text, offset));
             Err(source.relocate(RenderError::template("template.html", what, at)))
@@ -53,15 +64,17 @@ pub(super) fn check(source: &Whole, schema: &Schema) -> Result<(), RenderError> 
 type Shape<'s> = Option<&'s Schema>;
 
 struct Walk<'t, 's> {
-    text: &'t str,
+    source: &'t Whole,
+    /// The data from end to end.
+    data: &'s Schema,
     /// What a name stands for here; the innermost last.
     names: HashMap<&'t str, Vec<Shape<'s>>>,
     /// The names in the order in which they were given.
     bound: Vec<&'t str>,
     /// How often `set` gives a name its value.
     set: HashMap<&'t str, usize>,
-    /// Offsets, and what is wrong there.
-    faults: Vec<(usize, String)>,
+    /// The first fault: its offset, and what is wrong there.
+    fault: Option<(usize, String)>,
 }
 
 impl<'t, 's> Walk<'t, 's> {
@@ -233,9 +246,8 @@ impl<'t, 's> Walk<'t, 's> {
             return;
         }
         let known: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (of, at) = self.quoted(field);
-        let what = format!("{of} is never {}{}", near::quote(word), near::expected(word, &known));
-        self.faults.push((at, what));
+        let why = format!("is never {}{}", near::quote(word), near::expected(word, &known));
+        self.note("", field, &why);
     }
 
     fn attribute(&mut self, get: &GetAttr<'t>) -> Shape<'s> {
@@ -256,11 +268,10 @@ impl<'t, 's> Walk<'t, 's> {
 
     /// The field of a value; a fault where it has none of that name.
     fn field(&mut self, shape: &'s Schema, name: &str, of: &Expr<'t>) -> Shape<'s> {
-        match fault(shape, name) {
+        match self.named(shape, name) {
             Ok(field) => Some(field),
             Err(why) => {
-                let (of, at) = self.quoted(of);
-                self.faults.push((at, format!("{of} {why}")));
+                self.note("", of, &why);
                 None
             }
         }
@@ -271,11 +282,10 @@ impl<'t, 's> Walk<'t, 's> {
         self.arguments(&filter.args);
         if let (Some(items), Some(of)) = (shape.and_then(item), &filter.expr) {
             for path in attributes(filter) {
-                let steps = path.trim().split('.');
-                let end = steps.fold(Ok(items), |shape, step| fault(shape?, step));
+                let mut steps = path.trim().split('.');
+                let end = steps.try_fold(items, |shape, step| self.named(shape, step));
                 if let Err(why) = end {
-                    let (of, at) = self.quoted(of);
-                    self.faults.push((at, format!("an item of {of} {why} (`{}`)", filter.name)));
+                    self.note("an item of ", of, &format!("{why} (`{}`)", filter.name));
                 }
             }
         }
@@ -291,37 +301,40 @@ impl<'t, 's> Walk<'t, 's> {
         }
     }
 
+    /// The field of a value, or why there is none of that name.
+    fn named(&self, shape: &'s Schema, name: &str) -> Result<&'s Schema, String> {
+        let is = match shape {
+            Schema::Object { fields } => {
+                let found = fields.iter().find(|field| field.name == name);
+                return found.map(|field| &field.schema).ok_or_else(|| {
+                    let file = if shape.is_in(self.data) { " in data.schema.json" } else { "" };
+                    let hint = near::meant(name, fields.iter().map(|field| field.name.as_str()));
+                    format!("has no field {}{file}{hint}", near::quote(name))
+                });
+            }
+            Schema::List { .. } => "a list; its items are gone through by `for`",
+            Schema::Text { .. } => "a text",
+            Schema::Integer => "a number",
+            Schema::Boolean => "true or false",
+        };
+        Err(format!("has no field {}: it is {is}", near::quote(name)))
+    }
+
     fn arguments(&mut self, arguments: &[CallArg<'t>]) {
         for argument in arguments {
             self.shape(value(argument));
         }
     }
 
-    /// An expression as it stands in the source, and where it begins.
-    fn quoted(&self, expression: &Expr<'_>) -> (String, usize) {
+    /// Keeps what is wrong with an expression, if it is the first and no shared part says it.
+    fn note(&mut self, before: &str, expression: &Expr<'_>, why: &str) {
         let offset = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX);
         let (from, to) = (offset(begins(expression)), offset(expression.span().end_offset));
-        (near::quote(self.text.get(from..to).unwrap_or_default()), from)
-    }
-}
-
-/// The field of a value, or why there is none of that name.
-fn fault<'s>(shape: &'s Schema, name: &str) -> Result<&'s Schema, String> {
-    let is = match shape {
-        Schema::Object { fields } => {
-            let known = || fields.iter().map(|field| field.name.as_str());
-            let found = fields.iter().find(|field| field.name == name);
-            return found.map(|field| &field.schema).ok_or_else(|| {
-                let hint = near::meant(name, known());
-                format!("has no field {} in data.schema.json{hint}", near::quote(name))
-            });
+        if self.fault.is_none() && !self.source.place(from).0.starts_with(FROM_SHARED) {
+            let of = near::quote(self.source.text.get(from..to).unwrap_or_default());
+            self.fault = Some((from, format!("{before}{of} {why}")));
         }
-        Schema::List { .. } => "a list; its items are gone through by `for`",
-        Schema::Text { .. } => "a text",
-        Schema::Integer => "a number",
-        Schema::Boolean => "true or false",
-    };
-    Err(format!("has no field {}: it is {is}", near::quote(name)))
+    }
 }
 
 /// An item of a list.

@@ -90,7 +90,8 @@ impl Template {
         let schema = Schema::compile(schema.as_bytes())?;
         let mut environment = environment()?;
         guarded(&source, &environment)?;
-        fields::check(&source, &schema)?;
+        let kind = Kind::of(name);
+        fields::check(&source, &schema, kind.is_some_and(Kind::has_rules))?;
         bundle::nothing_idle(bundle, used)?;
         let version = format!("{name}@{}", bundle::hash(bundle, used));
         // A template lives as long as the process, and there are a handful.
@@ -107,7 +108,7 @@ impl Template {
             environment,
             source,
             style: style.text,
-            kind: Kind::of(name),
+            kind,
         })
     }
 

@@ -52,6 +52,11 @@ impl Kind {
         }
     }
 
+    /// Whether data of this kind are held to rules, which compute what is printed.
+    pub const fn has_rules(self) -> bool {
+        !matches!(self, Self::Letter)
+    }
+
     /// The kind of a template: its name is the kind's, or begins with it and a
     /// hyphen. The longest fit wins; most names fit none.
     pub fn of(template: &str) -> Option<Self> {

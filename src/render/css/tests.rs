@@ -151,7 +151,7 @@ fn variables_stand_in_a_rule_for_the_root() {
     let color = |css: &str| style_of(css, "<html><p>1</p></html>", Tag::P, |style| style.color);
     for css in [
         ":root { --x: #010203 } p { color: var(--x) }",
-        "p { color: var(--x) } :root{--x:#040506;--x: #010203}",
+        "p { color: var(--x) } /* 1 */ :root /* 2 */ {--x:#040506;--x: #010203}",
         "/* :root { --x: red } */ :root { color: red; ; --y: #010203; --x: var(--y); }\np { color: var( --x ) }",
         "@page { margin: 20mm } :root { --X: red; --x: #010203 } p { color: var(--x) }",
         ":root { --x: #010203; --none: a(b;c) \"};\" } p { color: var(--x) }",

@@ -43,10 +43,11 @@ impl Variables {
             while let Ok(token) = input.next() {
                 if matches!(token, Token::CurlyBracketBlock) {
                     if is_root(input.slice_from(start)) {
-                        let _: Result<(), ParseError<()>> = input.parse_nested_block(|input| {
+                        let read: Result<(), ParseError<()>> = input.parse_nested_block(|input| {
                             variables.block(input);
                             Ok(())
                         });
+                        drop(read);
                     }
                     break;
                 }
@@ -69,12 +70,13 @@ impl Variables {
             let name = name.filter(|_| input.expect_colon().is_ok());
             let start = input.position();
             let mut value = "";
-            let _: Result<(), ParseError<()>> =
+            let read: Result<(), ParseError<()>> =
                 input.parse_until_after(Delimiter::Semicolon, |input| {
                     while input.next().is_ok() {}
                     value = input.slice_from(start);
                     Ok(())
                 });
+            drop(read);
             let Some(name) = name else { continue };
             match self.put_in(value.trim()) {
                 Ok(_) if self.known.len() >= MAX_VARIABLES => {
@@ -132,5 +134,8 @@ impl Variables {
 
 /// Whether the head of a rule, with its bracket, is that of the root alone.
 pub(super) fn is_root(head: &str) -> bool {
-    head.strip_suffix('{').is_some_and(|head| head.trim() == ":root")
+    let mut input = Parser::new(head);
+    matches!(input.next(), Ok(Token::Colon))
+        && matches!(input.next(), Ok(Token::Ident(name)) if &**name == "root")
+        && matches!(input.next(), Ok(Token::CurlyBracketBlock))
 }

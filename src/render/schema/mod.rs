@@ -83,6 +83,16 @@ impl Schema {
         }
     }
 
+    /// Whether this very part is one of another's.
+    pub(super) fn is_in(&self, whole: &Self) -> bool {
+        std::ptr::eq(self, whole)
+            || match whole {
+                Self::Object { fields } => fields.iter().any(|field| self.is_in(&field.schema)),
+                Self::List { items, .. } => self.is_in(items),
+                Self::Text { .. } | Self::Integer | Self::Boolean => false,
+            }
+    }
+
     fn check_at<'a>(
         &'a self,
         data: &'a Value,

@@ -1,7 +1,12 @@
 //! What a template asks of its data, against its schema.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::render::{fields, parts::Whole, schema::Schema};
+use crate::{
+    domain::document::{self, Kind},
+    render::{fields, is_sample, parts::Whole, schema::Schema},
+};
 
 const SCHEMA: &str = r##"{"type": "object", "additionalProperties": false,
   "properties": {
@@ -20,7 +25,7 @@ fn said(files: &[(&str, &str)]) -> Option<String> {
     let files = files.iter().map(|(file, text)| ((*file).to_owned(), text.as_bytes().to_vec()));
     let bundle = TemplateBundle { name: "t".to_owned(), files: files.collect() };
     let schema = Schema::compile(SCHEMA.as_bytes()).unwrap();
-    let error = fields::check(&Whole::template(&bundle).unwrap(), &schema).err()?.to_string();
+    let error = fields::check(&Whole::template(&bundle).unwrap(), &schema, true).err()?.to_string();
     Some(error.strip_prefix("template failed: ").unwrap_or(&error).to_owned())
 }
 
@@ -88,6 +93,16 @@ fn what_the_schema_lacks_is_told_however_it_is_asked_for() {
             "1:7",
             "`d.kind` is never `csah`; `cash` or `card` is expected".to_owned(),
         ),
+        (
+            "{% if t.exmpt %}x{% endif %}",
+            "1:7",
+            "`t` has no field `exmpt`; did you mean `exempt`?".to_owned(),
+        ),
+        (
+            "{% for rate in t.rates %}{{ rate.label.de }}{% endfor %}",
+            "1:29",
+            "`rate.label` has no field `de`".to_owned(),
+        ),
         ("{{ 'x' if 'bank' != d.kind }}", "1:21", "`d.kind` is never `bank`".to_owned()),
     ] {
         let said = of(source).unwrap_or_else(|| panic!("{source}: nothing is wrong"));
@@ -100,7 +115,7 @@ fn what_the_schema_lacks_is_told_however_it_is_asked_for() {
 fn nothing_is_said_where_it_is_not_certain() {
     for source in [
         "{% if d.note %}{{ d.party.name }}{{ d.kind }}{% endif %}",
-        "{{ t.whatever }}{{ loop.index }}{{ title }}{{ unknown.field }}",
+        "{{ t.rates[0].mark[locale] }}{{ t.total }}{{ loop.index }}{{ title }}{{ unknown.field }}",
         "{% for line in d.lines %}{{ loop.index }}{{ line.of.name }}{% else %}{{ d.note }}{% endfor %}",
         "{% for line in d.lines|selectattr('label')|sort(attribute='count') %}{{ line.label }}{% endfor %}",
         "{% for key, value in d.party|items %}{{ value.x }}{% endfor %}",
@@ -125,4 +140,48 @@ fn a_shared_part_may_ask_for_what_only_some_templates_have() {
     assert_eq!(said(&files("../parts/a.html")), None);
     let own = said(&files("a.html")).unwrap();
     assert!(own.starts_with("a.html:2:7: `d` has no field `noet`"), "{own}");
+}
+
+/// Without what is null: a template finds nothing there.
+fn without_null(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let map = map.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(map.map(|(name, value)| (name, without_null(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(without_null).collect()),
+        other => other,
+    }
+}
+
+fn names<'v>(value: &'v Value, found: &mut BTreeSet<&'v str>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            found.insert(name);
+            names(value, found);
+        }),
+        Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_rules_compute_is_what_the_schema_of_ours_says() {
+    let schema = Schema::compile(fields::COMPUTED.as_bytes()).unwrap();
+    let mut views = Vec::new();
+    for bundle in Renderer::bundles() {
+        let Some(kind) = Kind::of(&bundle.name) else { continue };
+        for (file, text) in bundle.files.iter().filter(|(file, _)| is_sample(file)) {
+            let data: Value = serde_json::from_slice(text).unwrap();
+            let reading = document::read(kind, data.as_object().unwrap()).unwrap();
+            assert_eq!(reading.is_some(), kind.has_rules(), "{} {file}", bundle.name);
+            let Some(reading) = reading else { continue };
+            let view = serde_json::to_value(reading.view).unwrap();
+            schema.check(&without_null(view.clone())).unwrap();
+            views.push(view);
+        }
+    }
+    let mut found = BTreeSet::new();
+    views.iter().for_each(|view| names(view, &mut found));
+    assert_eq!(schema.names(), found, "no field is promised that there is not");
 }
