@@ -52,6 +52,16 @@ pub(super) enum ArtifactError {
     Seal(#[from] CryptoError),
 }
 
+impl ArtifactError {
+    /// Whether the document itself is damaged, as opposed to its store being away.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Blobs(error) => !error.may_pass(),
+            Self::Nowhere | Self::Seal(_) => true,
+        }
+    }
+}
+
 /// A document whose length has been authenticated.
 #[derive(Debug)]
 pub(super) struct Artifact {

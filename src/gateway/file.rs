@@ -24,6 +24,7 @@ use super::{
     Hangup, Inner,
     artifact::Artifact,
     handed::Handed,
+    notes::Note,
     pages::Notice,
     range::{Wanted, wanted},
     record::Fault,
@@ -124,7 +125,7 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
             Err(Fault::Busy) => return gateway.pages.notice(Notice::Trouble, locale),
             // Its bytes may lie elsewhere by now, under another key.
             Err(fault) if fault.is_damage() => {}
-            Err(fault) => return gateway.answer(&fault, Some(found.link.job), locale),
+            Err(fault) => return gateway.not_given(&fault, &handing, locale),
         }
     }
     let found = match gateway.readable(&session, now, locale).await {
@@ -142,7 +143,7 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
         Err(fault) => {
             // The day may have come between the look into the books and now.
             match gateway.readable(&session, now, locale).await {
-                Ok(_) => gateway.answer(&fault, Some(found.link.job), locale),
+                Ok(_) => gateway.not_given(&fault, &handing, locale),
                 Err(answer) => *answer,
             }
         }
@@ -150,6 +151,15 @@ async fn serve(gateway: &Arc<Inner>, asked: Asked, way: Way, suffix: &str) -> Re
 }
 
 impl Inner {
+    /// Somebody who was let in does not get the document: that is on record, too.
+    fn not_given(&self, fault: &Fault, handing: &Handing<'_>, locale: Locale) -> Response {
+        let link = &handing.found.link;
+        let (tenant, job, damaged) = (link.tenant.clone(), link.job, fault.is_damage());
+        let note = Note::NotServed { tenant, job, damaged };
+        self.notes.add(note, handing.now, Some(handing.visitor.clone()));
+        self.answer(fault, Some(job), locale)
+    }
+
     async fn hand_out(
         self: &Arc<Self>,
         asked: &Asked,

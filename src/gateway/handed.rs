@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{
     Inner,
     artifact::{ArtifactError, Reading},
+    notes::Note,
     running::Ticket,
 };
 
@@ -73,6 +74,9 @@ impl Handed {
             Stop::TakenBack => tracing::info!(job.id = %job, "a download was ended: {stop}"),
             Stop::Artifact(error) => {
                 tracing::error!(job.id = %job, error = %error, "a document ended in the middle");
+                let (tenant, damaged) = (self.ticket.tenant.clone(), error.is_damage());
+                let note = Note::NotServed { tenant, job, damaged };
+                self.gateway.notes.add(note, self.gateway.parts.clock.now(), None);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What is written down a little later, in groups: fetched pages and guesses.
+//! What is written down a little later, in groups: fetched pages, guesses, and
+//! documents that could not be given.
 //!
 //! None of these lets anyone see anything, so none has to be on record before
 //! an answer goes out; an open and a download have, and do not come here. A
@@ -33,6 +34,15 @@ pub(super) enum Note {
         alive: bool,
         /// What made the visitor look like a program.
         labels: Labels,
+    },
+    /// A document was asked for and could not be given, or not to its end.
+    NotServed {
+        /// Whose document.
+        tenant: TenantId,
+        /// The delivery.
+        job: JobId,
+        /// Whether it is damaged itself; else something of ours was away.
+        damaged: bool,
     },
     /// A link was tried that is not ours.
     Guessed {

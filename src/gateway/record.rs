@@ -75,8 +75,7 @@ impl Fault {
         match self {
             Self::Dossier(error) => !error.may_pass(),
             Self::Keys(error) => !error.may_pass(),
-            Self::Artifact(ArtifactError::Blobs(error)) => !error.may_pass(),
-            Self::Artifact(ArtifactError::Nowhere | ArtifactError::Seal(_)) => true,
+            Self::Artifact(error) => error.is_damage(),
             Self::Store(_)
             | Self::Scribe(_)
             | Self::Event(_)
@@ -202,6 +201,12 @@ impl Inner {
                     facts.push(("labels", words.into()));
                 }
                 let (kind, job) = (Kind::PageFetched, Some(*job));
+                self.event(kind, tenant, job, tally.at, facts, visitor).await
+            }
+            Note::NotServed { tenant, job, damaged } => {
+                let why = if *damaged { "damaged" } else { "away" };
+                let facts = vec![count, ("why", why.into())];
+                let (kind, job) = (Kind::NotServed, Some(*job));
                 self.event(kind, tenant, job, tally.at, facts, visitor).await
             }
             Note::Guessed { .. } => {

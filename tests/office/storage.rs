@@ -207,6 +207,8 @@ journeys! {
         assert_eq!(office.get(&format!("{viewer}/file")).await.status, 200, "then it is there");
         assert_eq!(office.how_often(id, Kind::Downloaded).await, 1, "and on record");
         assert_eq!(office.readiness("segments-read").await, (true, None), "over");
+        office.run().await;
+        assert_eq!(office.how_often(id, Kind::NotServed).await, 1, "as is that it was not, once");
         office.inspect().await;
     }
 

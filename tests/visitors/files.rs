@@ -112,8 +112,31 @@ async fn a_changed_document_is_not_served(house: House) {
         assert_eq!(response.status(), 500, "byte {at} of {length}");
         let body = response.bytes().await.unwrap();
         assert!(!contains(&body, b"%PDF"), "not a byte of it");
+        house.get(&format!("{session}/download")).await;
+        house.gateway.flush().await.unwrap();
         assert_eq!(house.said(&delivery, Kind::Downloaded).await, 0, "nothing was handed out");
+        assert_eq!(why_not(&house, &delivery).await, (2, "damaged".into()), "and on record");
     }
+    // Behind the first window the answer has begun.
+    let delivery = house.deliver(Order { pdf: pdf(3_000_000), ..Order::default() }).await;
+    let session = house.open(&delivery).await;
+    flip(&house, &delivery, 2_500_000).await;
+    let response = house.get(&format!("{session}/file")).await;
+    assert_eq!(response.status(), 200, "it begins");
+    assert!(response.bytes().await.is_err(), "and ends short");
+    house.gateway.flush().await.unwrap();
+    assert_eq!(why_not(&house, &delivery).await, (1, "damaged".into()), "that is on record");
+}
+
+/// What the only row that tells of a document not given says.
+async fn why_not(house: &House, delivery: &Delivery) -> (i64, Fact) {
+    let log = house.log(delivery).await;
+    let mut rows = log.iter().filter(|event| event.row.kind == Kind::NotServed);
+    let leaf = Leaf::decode(&rows.next().expect("a row").row.leaf).unwrap();
+    assert!(rows.next().is_none(), "one row a minute");
+    let fact = |name: &str| leaf.facts.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    let Fact::Int(count) = fact("count") else { panic!("a number") };
+    (count, fact("why"))
 }
 
 /// Flips a bit of a sealed document on disk.

@@ -99,6 +99,8 @@ words! {
         Downloaded "downloaded"
         /// A download ended; the facts say how many bytes were handed over.
         DownloadEnded "download_ended"
+        /// A document was asked for and could not be given, or not to its end; the fact `why` says `damaged` or `away`.
+        NotServed "not_served"
         /// An access was never completed; nobody knows what arrived.
         OutcomeUnknown "outcome_unknown"
         /// Tokens with a bad tag were tried; counted per minute and block.
