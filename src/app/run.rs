@@ -87,7 +87,9 @@ impl Doors {
             (&mut self.gateway, has(Role::Gateway), at.gateway, "listen.gateway"),
             (&mut self.operations, true, at.operations, "listen.operations"),
         ] {
-            if needed && door.is_none() {
+            if !needed {
+                *door = None;
+            } else if door.is_none() {
                 let opened = TcpListener::bind(at).await;
                 *door = Some(opened.with_context(|| format!("cannot listen on {at} (`{key}`)"))?);
             }

@@ -146,6 +146,11 @@ impl RenderError {
         Self::TemplateFailed { file, what, at: at.map(moved), element }
     }
 
+    /// Whether it is about a file whose name begins so.
+    pub(super) fn is_of(&self, files: &str) -> bool {
+        matches!(self, Self::TemplateFailed { file, .. } if file.starts_with(files))
+    }
+
     /// The same of another file of the template.
     pub(super) fn of_file(self, name: &str) -> Self {
         let Self::TemplateFailed { what, at, element, .. } = self else { return self };

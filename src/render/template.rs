@@ -33,7 +33,7 @@ use super::{
     font::{FontSet, FontSource},
     guard,
     origin::Trace,
-    parts::Whole,
+    parts::{FROM_SHARED, Whole},
     schema::Schema,
     tags,
 };
@@ -80,7 +80,12 @@ impl Template {
         let used = |file: &str| source.has(file) || style.has(file);
         tags::check(&source.text).map_err(|error| source.relocate(error))?;
         let sheet = Sheet::parse(&style.text, &fonts.families());
-        let sheet = sheet.map_err(|error| style.relocate(error))?;
+        let mut sheet = sheet.map_err(|error| style.relocate(error))?;
+        // As fields: a shared part may ask for what only some templates have.
+        let own = |error: &RenderError| !error.is_of(FROM_SHARED);
+        let mut unset =
+            std::mem::take(&mut sheet.unset).into_iter().map(|error| style.relocate(error));
+        unset.find(own).map_or(Ok(()), Err)?;
         let fonts = own_fonts(bundle, &sheet, fonts)?;
         if name == address::NAME && !(assets.is_empty() && sheet.faces.is_empty()) {
             let what = "has no pictures and no fonts of its own: it becomes a part of every letter";

@@ -3,10 +3,13 @@
 use cssparser::{Parser, Token};
 
 use super::{
-    parse::{Fail, Reader, each_declaration, fail, found},
+    parse::{Fail, Reader, each_declaration, fail, found, place},
     value::{Length, Rgb, color, length},
 };
-use crate::render::{error::RenderError, near};
+use crate::render::{
+    error::{At, RenderError},
+    near,
+};
 
 /// Where a margin box stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(in crate::render) enum Content {
     Text(String),
     Page,
     Pages,
-    Named(String),
+    Named(String, At),
 }
 
 /// A line in the margin of every page.
@@ -91,6 +94,8 @@ fn content(input: &mut Parser<'_>) -> Result<Vec<Content>, Fail> {
     }
     while !input.is_exhausted() {
         let state = input.state();
+        input.skip_whitespace();
+        let at = place(input);
         out.push(match input.next().cloned() {
             Ok(Token::QuotedString(text)) => Content::Text(text.to_string()),
             Ok(Token::Function(function)) => {
@@ -104,7 +109,7 @@ fn content(input: &mut Parser<'_>) -> Result<Vec<Content>, Fail> {
                 match (function.as_ref(), name.as_str()) {
                     ("counter", "page") => Content::Page,
                     ("counter", "pages") => Content::Pages,
-                    ("string", _) => Content::Named(name),
+                    ("string", _) => Content::Named(name, at),
                     _ => {
                         return fail(format!(
                             "{} is not understood; `counter(page)`, `counter(pages)` and \

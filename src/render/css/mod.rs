@@ -57,6 +57,8 @@ pub(super) struct Sheet {
     pub(super) families: Vec<String>,
     /// What the template brings itself.
     pub(super) faces: Vec<face::FontFace>,
+    /// Every `string()` that no `string-set` names, for whoever may not ask for it.
+    pub(super) unset: Vec<RenderError>,
     /// Some selector asks for a position other than the first and the last.
     pub(super) counts_children: bool,
     /// Which rules may be meant for an element.
@@ -92,7 +94,7 @@ impl Sheet {
         let mut faults = parse::sheet(css, &mut sheet);
         if faults.is_empty() {
             faults.extend(sheet.pages.check().err());
-            faults.extend(sheet.check_strings().err());
+            sheet.unset = sheet.unset_strings(css);
         }
         // Stable: of two rules with the same specificity the later one wins.
         sheet.rules.sort_by_key(|rule| rule.selector.specificity());
@@ -101,8 +103,8 @@ impl Sheet {
         (sheet, faults)
     }
 
-    /// Refuses a `string()` that nothing would ever fill.
-    fn check_strings(&self) -> Result<(), RenderError> {
+    /// Every `string()` that nothing would ever fill.
+    fn unset_strings(&self, css: &str) -> Vec<RenderError> {
         let said = self.rules.iter().flat_map(|rule| rule.declarations.iter());
         let set: Vec<&str> = said
             .filter_map(|one| match one {
@@ -110,14 +112,13 @@ impl Sheet {
                 _ => None,
             })
             .collect();
-        let Some(name) = self.pages.strings().find(|name| !set.contains(name)) else {
-            return Ok(());
-        };
-        let hint = near::expected(name, &set);
-        let name = near::quote(name);
-        Err(RenderError::style(format!(
-            "`string()` of @page asks for {name}, which no `string-set` names{hint}"
-        )))
+        let unset = self.pages.strings().filter(|(name, _)| !set.contains(name));
+        let told = unset.map(|(name, at)| {
+            let (name, hint) = (near::quote(name), near::expected(name, &set));
+            let what = format!("no `string-set` names {name}{hint}");
+            parse::located(parse::Fail(what.into()), parse::in_characters(css, at))
+        });
+        told.collect()
     }
 
     /// The rules for an element, least specific first; `above` yields its ancestors,

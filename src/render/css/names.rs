@@ -17,12 +17,14 @@ pub(in crate::render) const PROPERTIES: &str = "
 ";
 
 /// What a page on a screen would say, and what a sheet of paper says in its place.
-pub(in crate::render) const INSTEAD: [(&str, &str); 20] = [
+pub(in crate::render) const INSTEAD: [(&str, &str); 24] = [
     ("border-image", "a picture is an `img`; `border` is a line"),
     ("animation", STILL),
     ("background-image", "a picture is an `img`, behind others by `position: absolute`"),
     ("border-style", "it is a word of `border`: `0.5pt dashed #888`"),
     ("box-shadow", NO_BLUR),
+    ("clear", "`display: flex` puts boxes side by side"),
+    ("column-count", GRID),
     ("columns", GRID),
     ("content", "there are no pseudo-elements: what is printed stands in the template"),
     ("cursor", STILL),
@@ -36,7 +38,9 @@ pub(in crate::render) const INSTEAD: [(&str, &str); 20] = [
     ("page-break-after", "`break-after`"),
     ("page-break-before", "`break-before`"),
     ("page-break-inside", "`break-inside`"),
+    ("text-shadow", NO_BLUR),
     ("transition", STILL),
+    ("visibility", "`display: none`, or `{% if … %}` in the template"),
     ("z-index", "what comes later in the template is painted over what comes before"),
 ];
 const GRID: &str = "`display: flex`, or a `table`, puts boxes into columns";

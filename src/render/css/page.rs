@@ -8,7 +8,10 @@ use super::{
     property::four,
     value::{Length, length, signed_length},
 };
-use crate::render::{error::RenderError, near};
+use crate::render::{
+    error::{At, RenderError},
+    near,
+};
 
 /// Points in a millimetre.
 const MM: f32 = 72.0 / 25.4;
@@ -138,10 +141,10 @@ impl PageRules {
     }
 
     /// The names that `string()` asks for in the margins.
-    pub(super) fn strings(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn strings(&self) -> impl Iterator<Item = (&str, At)> {
         let content = self.0.iter().flat_map(|block| &block.boxes).flat_map(|one| &one.content);
         content.filter_map(|content| match content {
-            Content::Named(name) => Some(name.as_str()),
+            Content::Named(name, at) => Some((name.as_str(), *at)),
             Content::Text(_) | Content::Page | Content::Pages => None,
         })
     }

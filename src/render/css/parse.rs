@@ -160,7 +160,7 @@ pub(super) fn sheet(css: &str, sheet: &mut Sheet) -> Vec<RenderError> {
 
 /// The place as an editor shows it: cssparser ends lines also at a form feed and at a lone
 /// return, and counts columns in units of UTF-16.
-fn in_characters(css: &str, at: At) -> At {
+pub(super) fn in_characters(css: &str, at: At) -> At {
     let (mut line, mut column, mut before) = (1_u32, 1_u32, ' ');
     for (offset, letter) in css.char_indices() {
         if (line, column) >= (at.line, at.column) {

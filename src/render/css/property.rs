@@ -56,9 +56,13 @@ pub(super) fn unknown<T>(name: &str) -> Result<T, Fail> {
             "unknown property; a custom property stands in `:root`, which holds everywhere",
         );
     }
-    let hint = match INSTEAD.iter().find(|(known, _)| *known == name) {
+    let family = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.starts_with('-'));
+    let whole = INSTEAD.iter().find(|(known, _)| *known == name);
+    let near = near::meant(name, PROPERTIES.split_ascii_whitespace());
+    let instead = whole.or_else(|| INSTEAD.iter().find(|(known, _)| family(known)));
+    let hint = match instead.filter(|_| whole.is_some() || near.is_empty()) {
         Some((_, instead)) => format!("; {instead}"),
-        None => near::meant(name, PROPERTIES.split_ascii_whitespace()),
+        None => near,
     };
     fail(format!("unknown property{hint}"))
 }

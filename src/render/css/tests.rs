@@ -80,9 +80,10 @@ fn a_sheet_must_leave_room_for_text() {
     {
         assert!(refused(css).0.contains("left of the sheet"), "{css}");
     }
-    let unset = "p { string-set: title content() } @page { @top-left { content: string(titel) } }";
-    let said = refused(unset).0;
-    assert!(said.contains("asks for `titel`, which no `string-set` names; `title`"), "{said}");
+    let unset =
+        "p { string-set: title content() }\n@page { @top-left { content: 'x' string(titel) } }";
+    let told = parse(unset).unwrap().unset[0].to_string();
+    assert!(told.contains("style.css:2:34: no `string-set` names `titel`; `title`"), "{told}");
     let differing = "@page { margin: 20mm } @page :first { margin: 20mm 30mm }";
     assert!(refused(differing).0.contains(":first"), "the first page is as wide as the others");
     let sheet =
@@ -169,7 +170,8 @@ fn variables_stand_in_a_rule_for_the_root() {
         (":root { --x: red }\np { color: var(--X) }", "did you mean `--x`?", 2),
         (":root {\n --y: var(--x);\n --x: red }", "unknown custom property `--x`", 2),
         (":root { --x: var(--x) }", "unknown custom property", 1),
-        (":root { --x }", "a colon is expected", 1),
+        (":root { --x; --y: red } p { color: var(--y) }", "a colon is expected", 1),
+        (":root { --x: 1pt\n --y: red; }", "is a `;` missing before `--y`?", 1),
         (":root { --x: 1pt 2pt 3 }\np { width: var(--x) }", "more follows the value", 2),
     ] {
         let (said, at) = refused(css);

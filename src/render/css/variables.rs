@@ -20,6 +20,8 @@ pub(super) struct Variables {
     /// Names and values, in the order of the stylesheet.
     known: Vec<(String, String)>,
     faults: Vec<RenderError>,
+    /// There are as many as may be.
+    full: bool,
 }
 
 impl Variables {
@@ -58,7 +60,7 @@ impl Variables {
     }
 
     fn block(&mut self, input: &mut Parser<'_>) {
-        while self.faults.len() < MAX_FAULTS {
+        while self.faults.len() < MAX_FAULTS && !self.full {
             input.skip_whitespace();
             let at = place(input);
             let name = match input.next() {
@@ -67,22 +69,35 @@ impl Variables {
                 Ok(Token::Ident(name)) => name.strip_prefix("--").map(str::to_owned),
                 Ok(_) => None,
             };
-            let name = name.filter(|_| input.expect_colon().is_ok());
+            let name = name.filter(|_| input.try_parse(Parser::expect_colon).is_ok());
             let start = input.position();
-            let mut value = "";
+            let (mut value, mut glued) = ("", None);
             let read: Result<(), ParseError<()>> =
                 input.parse_until_after(Delimiter::Semicolon, |input| {
-                    while input.next().is_ok() {}
+                    let mut before = None;
+                    while let Ok(token) = input.next() {
+                        let colon = matches!(token, Token::Colon);
+                        glued = glued.take().or(before.take().filter(|_| colon));
+                        before = match token {
+                            Token::Ident(name) if name.starts_with("--") => Some(name.to_string()),
+                            _ => None,
+                        };
+                    }
                     value = input.slice_from(start);
                     Ok(())
                 });
             drop(read);
             let Some(name) = name else { continue };
+            if let Some(next) = glued {
+                let what = format!("is a `;` missing before {}?", near::quote(&next));
+                self.faults.push(located(Fail(what.into()), at));
+                continue;
+            }
             match self.put_in(value.trim()) {
                 Ok(_) if self.known.len() >= MAX_VARIABLES => {
                     let many = Fail::of("more than 1,000 custom properties");
                     self.faults.push(located(many, at));
-                    return;
+                    self.full = true;
                 }
                 Ok(value) => self.known.push((name, value)),
                 Err(fail) => self.faults.push(located(fail, at)),

@@ -111,7 +111,7 @@ fn content(margin_box: &MarginBox, (number, count): (usize, usize), strings: &[N
             Content::Text(piece) => text.push_str(piece),
             Content::Page => text.push_str(&number.to_string()),
             Content::Pages => text.push_str(&count.to_string()),
-            Content::Named(name) => text.push_str(named(strings, name, number)),
+            Content::Named(name, _) => text.push_str(named(strings, name, number)),
         }
     }
     text

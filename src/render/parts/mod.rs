@@ -91,6 +91,13 @@ impl Whole {
         (file, piece.at.behind(before))
     }
 
+    /// The file that an offset comes from.
+    pub(super) fn file_at(&self, offset: usize) -> &str {
+        let behind = self.pieces.partition_point(|piece| piece.from <= offset);
+        let piece = behind.checked_sub(1).and_then(|index| self.pieces.get(index));
+        piece.and_then(|piece| self.files.get(piece.file)).map_or(self.root, |(file, _)| file)
+    }
+
     /// An error that names a place in the whole names the file and its place there.
     pub(super) fn relocate(&self, error: RenderError) -> RenderError {
         let RenderError::TemplateFailed { file, what, at: Some(at), element } = error else {

@@ -24,7 +24,7 @@ const MAX_LENGTH: usize = 4_000;
 const MAX_ITEMS: usize = 10_000;
 
 /// A compiled schema.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Schema {
     /// An object with exactly these fields.
     Object { fields: Vec<Field> },
@@ -39,7 +39,7 @@ pub(super) enum Schema {
 }
 
 /// A field of an object.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Field {
     pub(super) name: String,
     required: bool,
@@ -60,6 +60,12 @@ impl Schema {
     /// Reads a schema.
     pub(super) fn compile(text: &[u8]) -> Result<Self, RenderError> {
         compile::schema(text)
+    }
+
+    /// A text that is one of these.
+    pub(super) fn words(words: &[&str]) -> Self {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Self::Text { min: 0, max: MAX_LENGTH, format: Format::Any, words }
     }
 
     /// Checks data; the error names the path of the first bad field.

@@ -14,6 +14,8 @@ const SCHEMA: &str = r##"{"type": "object", "additionalProperties": false,
     "note": {"type": "string"},
     "party": {"$ref": "#/$defs/party"},
     "other": {"$ref": "#/$defs/party"},
+    "rows": {"type": "array", "items": {"type": "object", "additionalProperties": false,
+      "properties": {"cells": {"type": "array", "items": {"$ref": "#/$defs/party"}}}}},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": false,
       "properties": {"label": {"type": "string"}, "count": {"type": "integer"},
         "of": {"$ref": "#/$defs/party"}}}}},
@@ -103,6 +105,29 @@ fn what_the_schema_lacks_is_told_however_it_is_asked_for() {
             "1:29",
             "`rate.label` has no field `de`".to_owned(),
         ),
+        (
+            "{% if d.kind in ['cash', 'csah'] %}x{% endif %}",
+            "1:7",
+            "`d.kind` is never `csah`".to_owned(),
+        ),
+        (
+            "{% if d.kind not in ('csah',) %}x{% endif %}",
+            "1:7",
+            "`d.kind` is never `csah`".to_owned(),
+        ),
+        ("{% if d.kind is eq('csah') %}x{% endif %}", "1:7", "`d.kind` is never `csah`".to_owned()),
+        (
+            "{% if locale == 'jp' %}x{% endif %}",
+            "1:7",
+            "`locale` is never `jp`; `ja` or `en` is expected".to_owned(),
+        ),
+        (
+            "{% for x in d.lines %}{{ loop.lsat }}{% endfor %}",
+            "1:26",
+            "`loop` has no field `lsat`; did you mean `last`?".to_owned(),
+        ),
+        ("{% if (d.party or d.other).nam %}x{% endif %}", "1:8", no("nam")),
+        ("{% if d['note']['x'] %}x{% endif %}", "1:7", "has no field `x`: it is a text".to_owned()),
         ("{{ 'x' if 'bank' != d.kind }}", "1:21", "`d.kind` is never `bank`".to_owned()),
     ] {
         let said = of(source).unwrap_or_else(|| panic!("{source}: nothing is wrong"));
@@ -126,10 +151,28 @@ fn nothing_is_said_where_it_is_not_certain() {
         "{% with x = d.party or d.note %}{{ x.foo }}{% endwith %}",
         "{% for d in d.lines %}{{ d.label }}{% endfor %}{{ d.note }}",
         "{% if d.kind == 'cash' or d.kind == d.note or d.note == 'x' %}{% endif %}",
-        "{% if d.kind in ['cash'] %}{% endif %}{{ d.lines|map }}",
+        "{% if d.kind in ['cash'] %}{% endif %}{{ d.lines|map }}{% if 'x' in d.kind %}{% endif %}",
+        "{% if d.kind|default('none') == 'none' or (d.kind or 'other') == 'other' %}{% endif %}",
+        "{% set k = d.kind if d.kind else '' %}{% if k == '' %}{% endif %}",
+        "{% for line in d.lines if d.kind|d('') != '' %}{% endfor %}",
+        "{% if d.kind[:2] == 'ca' or d.kind|reverse == 'hsac' %}{% endif %}",
+        "{% set p = d.party or {'name': 'x', 'anon': true} %}{% if p.anon %}{% endif %}",
+        "{{ d.rows|selectattr('cells.0.name')|length }}",
+        "{% set locale = 'de' %}{% if locale == 'de' %}{% endif %}",
     ] {
         assert_eq!(of(source), None, "{source}");
     }
+}
+
+#[test]
+fn where_no_rules_compute_nothing_is_computed() {
+    let schema = Schema::compile(SCHEMA.as_bytes()).unwrap();
+    let files = vec![("template.html".to_owned(), b"{% if t.total %}x{% endif %}".to_vec())];
+    let bundle = TemplateBundle { name: "t".to_owned(), files };
+    let whole = Whole::template(&bundle).unwrap();
+    let said = fields::check(&whole, &schema, false).unwrap_err().to_string();
+    assert!(said.contains("`t` has no field `total`: rules compute it"), "{said}");
+    assert!(fields::check(&whole, &schema, true).is_ok(), "they do");
 }
 
 #[test]

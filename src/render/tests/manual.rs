@@ -171,7 +171,8 @@ fn what_minijinja_may_say_by_example_it_may() {
     let lines = format!(r#""lines": {{"type": "array", "items": {line}}}"#);
     let recipient = format!(r#""recipient": {}"#, object(text));
     let schema = object(&format!(r#"{lines}, {recipient}, "brief": {{"type": "boolean"}}"#));
-    RENDERER.try_out(&bundle(&html, &schema, "{}")).unwrap();
+    let named = TemplateBundle { name: "invoice-note".into(), ..bundle(&html, &schema, "{}") };
+    RENDERER.try_out(&named).unwrap();
 }
 
 /// One example: `<style>`, then the body.

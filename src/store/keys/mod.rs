@@ -203,7 +203,7 @@ impl KeyDb {
             .pragma("temp_store", "MEMORY");
         // Two processes that start at once take turns, and the file belongs
         // to nobody else from its first byte.
-        let _turn = if url.contains(":memory:") {
+        let _turn = if url.contains(":memory:") || url.contains("mode=memory") {
             None
         } else {
             let turn = take_turn(options.get_filename()).await?;

@@ -31,20 +31,45 @@ use super::{
     schema::Schema,
     template,
 };
+use shapes::{attributes, bodies, field, item, lacks, value};
+
+mod shapes;
 
 /// The shape of what the rules of a kind compute, `t` of a template.
-pub(super) const COMPUTED: &str = include_str!("computed.schema.json");
+pub(super) const COMPUTED: &str = include_str!("../computed.schema.json");
+
+/// What a loop says of itself.
+const LOOP: [&str; 11] = [
+    "index",
+    "index0",
+    "revindex",
+    "revindex0",
+    "first",
+    "last",
+    "length",
+    "depth",
+    "depth0",
+    "previtem",
+    "nextitem",
+];
 
 /// Refuses what asks for fields that there are not; `ruled` says that the template's kind
 /// has rules.
 pub(super) fn check(source: &Whole, schema: &Schema, ruled: bool) -> Result<(), RenderError> {
-    let computed = ruled.then(|| Schema::compile(COMPUTED.as_bytes())).transpose()?;
+    let none = || Ok(Schema::Object { fields: Vec::new() });
+    let computed = if ruled { Schema::compile(COMPUTED.as_bytes()) } else { none() }?;
+    let language = Schema::words(&["ja", "en"]);
     let parsed = parse(&source.text, "template.html", template::syntax()?);
     let parsed = parsed.map_err(|error| source.relocate(template::failed(&error)))?;
     let mut walk = Walk {
         source,
         data: schema,
-        names: HashMap::from([("d", vec![Some(schema)]), ("t", vec![computed.as_ref()])]),
+        names: HashMap::from([
+            ("d", vec![Some(schema)]),
+            ("t", vec![Some(&computed)]),
+            ("locale", vec![Some(&language)]),
+            ("ja", vec![Some(&Schema::Boolean)]),
+        ]),
         bound: Vec::new(),
         set: HashMap::new(),
         fault: None,
@@ -182,7 +207,7 @@ impl<'t, 's> Walk<'t, 's> {
                 for bound in [&slice.start, &slice.stop, &slice.step].into_iter().flatten() {
                     self.shape(bound);
                 }
-                self.shape(&slice.expr)
+                self.shape(&slice.expr).filter(|whole| item(whole).is_some())
             }
             Expr::UnaryOp(unary) => {
                 self.shape(&unary.expr);
@@ -195,8 +220,11 @@ impl<'t, 's> Walk<'t, 's> {
                 other.unwrap_or(one)
             }
             Expr::Test(test) => {
-                self.shape(&test.expr);
+                let shape = self.shape(&test.expr);
                 self.arguments(&test.args);
+                if let ("eq" | "equalto" | "ne", [with]) = (test.name, &*test.args) {
+                    self.word((&test.expr, shape), value(with));
+                }
                 None
             }
             // Constants only; there are no functions.
@@ -204,11 +232,19 @@ impl<'t, 's> Walk<'t, 's> {
         }
     }
 
-    /// One or the other: certain where the other is written out, or the same.
+    /// One or the other: certain where both are of the same shape.
     fn or(&mut self, one: Shape<'s>, other: &Expr<'t>) -> Shape<'s> {
         let second = self.shape(other);
-        let written = matches!(other, Expr::Const(_) | Expr::List(_) | Expr::Map(_));
-        one.filter(|one| written || second.is_some_and(|second| std::ptr::eq(*one, second)))
+        one.filter(|one| match (other, one) {
+            (Expr::Const(constant), Schema::Text { words, .. }) => {
+                let word = constant.value.as_str();
+                words.is_empty() || word.is_some_and(|word| words.iter().any(|one| one == word))
+            }
+            (Expr::Const(_), _) => true,
+            (Expr::List(list), _) => list.items.is_empty(),
+            (Expr::Map(map), _) => map.keys.is_empty(),
+            _ => second.is_some_and(|second| *one == second),
+        })
     }
 
     fn operator(&mut self, binary: &BinOp<'t>) -> Shape<'s> {
@@ -217,8 +253,10 @@ impl<'t, 's> Walk<'t, 's> {
             return self.or(left, &binary.right);
         }
         let right = self.shape(&binary.right);
-        if matches!(binary.op, BinOpKind::Eq | BinOpKind::Ne) {
+        if matches!(binary.op, BinOpKind::Eq | BinOpKind::Ne | BinOpKind::In) {
             self.word((&binary.left, left), &binary.right);
+        }
+        if matches!(binary.op, BinOpKind::Eq | BinOpKind::Ne) {
             self.word((&binary.right, right), &binary.left);
         }
         None
@@ -228,53 +266,68 @@ impl<'t, 's> Walk<'t, 's> {
         let mut left = (&compare.expr, self.shape(&compare.expr));
         for one in &compare.ops {
             let right = (&one.expr, self.shape(&one.expr));
-            if matches!(one.op, CompareOpKind::Eq | CompareOpKind::Ne) {
-                self.word(left, right.0);
-                self.word(right, left.0);
+            match one.op {
+                CompareOpKind::Eq | CompareOpKind::Ne => {
+                    self.word(left, right.0);
+                    self.word(right, left.0);
+                }
+                CompareOpKind::In | CompareOpKind::NotIn => self.word(left, right.0),
+                _ => {}
             }
             left = right;
         }
     }
 
-    /// A field that holds one of some words is compared with one of them.
+    /// A field that holds one of some words is compared with one of them, or with some.
     fn word(&mut self, (field, shape): (&Expr<'t>, Shape<'s>), with: &Expr<'t>) {
-        let (Some(Schema::Text { words, .. }), Expr::Const(constant)) = (shape, with) else {
-            return;
+        let Some(Schema::Text { words, .. }) = shape else { return };
+        let with = match with {
+            Expr::List(list) => &*list.items,
+            Expr::Tuple(list) => &*list.items,
+            one => std::slice::from_ref(one),
         };
-        let Some(word) = constant.value.as_str() else { return };
-        if words.is_empty() || words.iter().any(|known| known == word) {
-            return;
+        let strange = |one: &str| !words.is_empty() && words.iter().all(|word| word != one);
+        for one in with {
+            let Expr::Const(constant) = one else { continue };
+            if let Some(one) = constant.value.as_str().filter(|one| strange(one)) {
+                self.note(field, |of| {
+                    let known: Vec<&str> = words.iter().map(String::as_str).collect();
+                    format!("{of} is never {}{}", near::quote(one), near::expected(one, &known))
+                });
+            }
         }
-        let known: Vec<&str> = words.iter().map(String::as_str).collect();
-        let why = format!("is never {}{}", near::quote(word), near::expected(word, &known));
-        self.note("", field, &why);
     }
 
     fn attribute(&mut self, get: &GetAttr<'t>) -> Shape<'s> {
-        let shape = self.shape(&get.expr)?;
-        self.field(shape, get.name, &get.expr)
+        let shape = self.shape(&get.expr);
+        if matches!(&get.expr, Expr::Var(name) if name.id == "loop") && !LOOP.contains(&get.name) {
+            self.note(&get.expr, |of| {
+                let hint = near::meant(get.name, LOOP);
+                format!("{of} has no field {}{hint}", near::quote(get.name))
+            });
+        }
+        self.field(shape?, get.name, &get.expr)
     }
 
     fn element(&mut self, get: &GetItem<'t>) -> Shape<'s> {
         let shape = self.shape(&get.expr);
         self.shape(&get.subscript_expr);
-        match (shape?, &get.subscript_expr) {
-            (shape @ Schema::Object { .. }, Expr::Const(name)) => {
-                self.field(shape, name.value.as_str()?, &get.expr)
+        match &get.subscript_expr {
+            Expr::Const(name) if name.value.as_str().is_some() => {
+                self.field(shape?, name.value.as_str()?, &get.expr)
             }
-            (shape, _) => item(shape),
+            _ => item(shape?),
         }
     }
 
     /// The field of a value; a fault where it has none of that name.
     fn field(&mut self, shape: &'s Schema, name: &str, of: &Expr<'t>) -> Shape<'s> {
-        match self.named(shape, name) {
-            Ok(field) => Some(field),
-            Err(why) => {
-                self.note("", of, &why);
-                None
-            }
+        let found = field(shape, name);
+        if found.is_none() {
+            let data = self.data;
+            self.note(of, |of| format!("{of} {}", lacks(shape, name, data)));
         }
+        found
     }
 
     fn filter(&mut self, filter: &Filter<'t>) -> Shape<'s> {
@@ -282,15 +335,23 @@ impl<'t, 's> Walk<'t, 's> {
         self.arguments(&filter.args);
         if let (Some(items), Some(of)) = (shape.and_then(item), &filter.expr) {
             for path in attributes(filter) {
-                let mut steps = path.trim().split('.');
-                let end = steps.try_fold(items, |shape, step| self.named(shape, step));
-                if let Err(why) = end {
-                    self.note("an item of ", of, &format!("{why} (`{}`)", filter.name));
+                let lost = path.trim().split('.').try_fold(items, |shape, step| match shape {
+                    Schema::List { items, .. } if step.parse::<usize>().is_ok() => Ok(&**items),
+                    _ => field(shape, step).ok_or((shape, step)),
+                });
+                if let Err((shape, step)) = lost {
+                    let (data, filter) = (self.data, filter.name);
+                    self.note(of, |of| {
+                        let lacks = lacks(shape, step, data);
+                        format!("an item of {of} {lacks} (`{filter}`)")
+                    });
                 }
             }
         }
         match filter.name {
-            "reverse" | "sort" | "select" | "reject" | "selectattr" | "rejectattr" => shape,
+            "reverse" | "sort" | "select" | "reject" | "selectattr" | "rejectattr" => {
+                shape.filter(|whole| item(whole).is_some())
+            }
             "first" | "last" | "min" | "max" => shape.and_then(item),
             "default" | "d" => match filter.args.first() {
                 Some(CallArg::Pos(other)) => self.or(shape, other),
@@ -301,25 +362,6 @@ impl<'t, 's> Walk<'t, 's> {
         }
     }
 
-    /// The field of a value, or why there is none of that name.
-    fn named(&self, shape: &'s Schema, name: &str) -> Result<&'s Schema, String> {
-        let is = match shape {
-            Schema::Object { fields } => {
-                let found = fields.iter().find(|field| field.name == name);
-                return found.map(|field| &field.schema).ok_or_else(|| {
-                    let file = if shape.is_in(self.data) { " in data.schema.json" } else { "" };
-                    let hint = near::meant(name, fields.iter().map(|field| field.name.as_str()));
-                    format!("has no field {}{file}{hint}", near::quote(name))
-                });
-            }
-            Schema::List { .. } => "a list; its items are gone through by `for`",
-            Schema::Text { .. } => "a text",
-            Schema::Integer => "a number",
-            Schema::Boolean => "true or false",
-        };
-        Err(format!("has no field {}: it is {is}", near::quote(name)))
-    }
-
     fn arguments(&mut self, arguments: &[CallArg<'t>]) {
         for argument in arguments {
             self.shape(value(argument));
@@ -327,56 +369,12 @@ impl<'t, 's> Walk<'t, 's> {
     }
 
     /// Keeps what is wrong with an expression, if it is the first and no shared part says it.
-    fn note(&mut self, before: &str, expression: &Expr<'_>, why: &str) {
+    fn note(&mut self, expression: &Expr<'_>, what: impl FnOnce(String) -> String) {
         let offset = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX);
         let (from, to) = (offset(begins(expression)), offset(expression.span().end_offset));
-        if self.fault.is_none() && !self.source.place(from).0.starts_with(FROM_SHARED) {
+        if self.fault.is_none() && !self.source.file_at(from).starts_with(FROM_SHARED) {
             let of = near::quote(self.source.text.get(from..to).unwrap_or_default());
-            self.fault = Some((from, format!("{before}{of} {why}")));
+            self.fault = Some((from, what(of)));
         }
-    }
-}
-
-/// An item of a list.
-fn item(shape: &Schema) -> Option<&Schema> {
-    match shape {
-        Schema::List { items, .. } => Some(items),
-        Schema::Object { .. } | Schema::Text { .. } | Schema::Integer | Schema::Boolean => None,
-    }
-}
-
-/// The fields of its items that a filter is told by name.
-fn attributes<'f>(filter: &'f Filter<'_>) -> Vec<&'f str> {
-    let first = matches!(filter.name, "selectattr" | "rejectattr" | "sum");
-    let takes = first || matches!(filter.name, "sort" | "min" | "max");
-    let text = |expression: &'f Expr<'_>| match expression {
-        Expr::Const(constant) => constant.value.as_str(),
-        _ => None,
-    };
-    let named = filter.args.iter().enumerate().filter_map(|(index, argument)| match argument {
-        CallArg::Pos(one) if first && index == 0 => text(one),
-        CallArg::Kwarg("attribute", one) if takes => text(one),
-        _ => None,
-    });
-    named.flat_map(|paths| paths.split(',')).collect()
-}
-
-fn value<'a, 't>(argument: &'a CallArg<'t>) -> &'a Expr<'t> {
-    let (CallArg::Pos(one)
-    | CallArg::Kwarg(_, one)
-    | CallArg::PosSplat(one)
-    | CallArg::KwargSplat(one)) = argument;
-    one
-}
-
-/// The statements that stand in another.
-fn bodies<'a, 't>(statement: &'a Stmt<'t>) -> (&'a [Stmt<'t>], &'a [Stmt<'t>]) {
-    match statement {
-        Stmt::Template(template) => (&template.children, &[]),
-        Stmt::ForLoop(each) => (&each.body, &each.else_body),
-        Stmt::IfCond(cond) => (&cond.true_body, &cond.false_body),
-        Stmt::WithBlock(with) => (&with.body, &[]),
-        // The guard lets no other with a body through.
-        _ => (&[], &[]),
     }
 }
