@@ -173,6 +173,11 @@ fn where_no_rules_compute_nothing_is_computed() {
     let said = fields::check(&whole, &schema, false).unwrap_err().to_string();
     assert!(said.contains("`t` has no field `total`: rules compute it"), "{said}");
     assert!(fields::check(&whole, &schema, true).is_ok(), "they do");
+    let empty = br#"{"type": "object", "additionalProperties": false, "properties": {}}"#;
+    let files = vec![("template.html".to_owned(), b"{% if d.total %}x{% endif %}".to_vec())];
+    let whole = Whole::template(&TemplateBundle { name: "t".to_owned(), files }).unwrap();
+    let said = fields::check(&whole, &Schema::compile(empty).unwrap(), false).unwrap_err();
+    assert!(said.to_string().ends_with("no field `total` in data.schema.json"), "{said}");
 }
 
 #[test]
