@@ -175,6 +175,16 @@ impl TestOffice<'_> {
         faults
     }
 
+    /// Lets some steps tick four times in turn, whatever becomes of them: a process
+    /// that dies somewhere in there.
+    pub(crate) async fn falter(&mut self, steps: [&str; 3]) {
+        for name in [steps; 4].concat() {
+            for service in self.services.iter_mut().filter(|service| service.name() == name) {
+                drop(service.tick().await);
+            }
+        }
+    }
+
     /// Moves the clock, then runs.
     pub(crate) async fn after(&mut self, time: TimeDelta) {
         self.world.clock.advance(time);

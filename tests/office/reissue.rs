@@ -206,14 +206,7 @@ journeys! {
             let (old, before) = (office.newest_link(), office.mails().len());
             assert_eq!(office.reissue(id).await, ReissueAnswer::Asked, "asked");
             fuse.0.store(steps, Ordering::SeqCst);
-            for _ in 0..4 {
-                for name in ["feed", "carry", "finish"] {
-                    let services = office.services.iter_mut();
-                    for service in services.filter(|service| service.name() == name) {
-                        drop(service.tick().await);
-                    }
-                }
-            }
+            office.falter(["feed", "carry", "finish"]).await;
             let died = fuse.0.load(Ordering::SeqCst) == 0;
             drop(office);
 

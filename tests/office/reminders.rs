@@ -329,14 +329,7 @@ journeys! {
             // The last mail of this job stands in this process's own journal.
             world.clock.set(tuesday_morning());
             fuse.0.store(usize::try_from(steps).unwrap(), Ordering::SeqCst);
-            for _ in 0..4 {
-                for name in ["remind", "carry", "finish"] {
-                    let services = office.services.iter_mut();
-                    for service in services.filter(|service| service.name() == name) {
-                        drop(service.tick().await);
-                    }
-                }
-            }
+            office.falter(["remind", "carry", "finish"]).await;
             let died = fuse.0.load(Ordering::SeqCst) == 0;
             drop(office);
             let mut next = world.start().await;
